@@ -1,4 +1,4 @@
-"""The client's audit of itself: reasons why a turn cannot be trusted, each with what was late and by how much."""
+"""The client's audit of itself: the reasons why a turn cannot be trusted, each with its figure and the bound."""
 
 import dataclasses
 import heapq
@@ -11,21 +11,21 @@ from optimal_tp.measurement.samples import Sample, Status
 from optimal_tp.measurement.turns import Turn
 
 LEAST_RATE_SHARE = 0.99
-"""Achieved rate of an open schedule, as a share of the planned one."""
+"""Least achieved rate of an open schedule, as a share of the planned rate."""
 LATENESS_FLOOR_MS = 5.0
-"""The client may be this late at the 99th percentile, or 1 % of the limit where that is more."""
+"""The client may be this late at the 99th percentile, or by 1 % of the latency limit where that is more."""
 LATENESS_SHARE = 0.01
 LONGEST_PAUSE_FACTOR = 10
-"""One pause of the client's clock may last so many times the lateness bound."""
+"""Longest pause of the client's clock that is allowed, as a multiple of the lateness bound."""
 IN_FLIGHT_TOLERANCE = 0.05
-"""A closed loop's mean in flight may differ by this share: the turnaround of the client itself is part of it."""
+"""A closed loop's mean of requests in flight may differ by this share: it includes the client's own turnaround."""
 LITTLE_TOLERANCE = 0.01
-"""Mean in flight and rate x latency may differ by this share; both come from the same requests."""
+"""The mean of requests in flight and rate x latency may differ by this share; both come from the same requests."""
 _FEWEST_FOR_MEANS = 5
 
 
 class AuditRow(typing.NamedTuple):
-    """What the audit needs of a sample: a long run keeps these in memory and its samples on disk."""
+    """The part of a sample that the audit needs. A long run keeps these rows in memory and its samples on disk."""
 
     request: int
     intended_seconds: float
@@ -39,7 +39,7 @@ class AuditRow(typing.NamedTuple):
 
 
 def row(sample: Sample) -> AuditRow:
-    """Return what the audit needs of ``sample``."""
+    """Return the part of ``sample`` that the audit needs."""
     return AuditRow(
         sample.request,
         sample.intended_seconds,
@@ -55,26 +55,26 @@ def row(sample: Sample) -> AuditRow:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Expected:
-    """What a turn was meant to be, beside what Turn itself says. None is: not planned, not checked."""
+    """The plan of a turn, as far as Turn does not state it. None means not planned, so not checked."""
 
     prompt_tokens: int | None = None
     output_tokens: tuple[int, int] | None = None
-    """Least and most of a request; planned only where the server was told not to stop early.
+    """Fewest and most of one request; planned only where the server was told not to stop early.
 
-    A turn's uncounted requests may have fewer: some of them stand for requests under way."""
+    A turn's uncounted requests may have fewer: some of them stand for requests that were already under way."""
     limit_ms: float | None = None
     """The strictest latency limit in force."""
     max_in_flight: int | None = None
-    """Bound of an open schedule; waiting for a free place is the servers' doing."""
+    """Most requests in flight of an open schedule; a wait for a free place is the servers' delay, not the client's."""
     think_seconds: float = 0
     longest_lag_ms: float | None = None
     """Longest lateness of the client's clock, as Drive.lag_max_ms."""
     most: Most = ANYTHING
-    """Most tokens of one request, also of one that was given up."""
+    """Most tokens of one request, including a request that was given up."""
 
 
 def audit_turn(turn: Turn, samples: typing.Sequence[Sample | AuditRow], expected: Expected) -> tuple[str, ...]:
-    """Return the reasons why ``turn`` is void, none for a clean one; ``samples`` are all of its requests."""
+    """Return the reasons why ``turn`` is void; empty for a clean turn. ``samples`` must hold all of its requests."""
     ordered = sorted(samples, key=lambda sample: sample.request)
     bound = lateness_bound_ms(expected.limit_ms)
     reasons = (
@@ -96,7 +96,7 @@ def audit_turn(turn: Turn, samples: typing.Sequence[Sample | AuditRow], expected
 
 
 def lateness_bound_ms(limit_ms: float | None) -> float:
-    """Return how late the client may be at the 99th percentile under ``limit_ms``."""
+    """Return by how much the client may be late at the 99th percentile under ``limit_ms``."""
     return max(LATENESS_FLOOR_MS, 0.0 if limit_ms is None else LATENESS_SHARE * limit_ms)
 
 
@@ -129,9 +129,9 @@ def _sockets(samples: typing.Sequence[Sample | AuditRow]) -> str | None:
 
 
 def _rate(turn: Turn, samples: typing.Sequence[Sample | AuditRow]) -> str | None:
-    """Compare sends with the plan over the plan's own length; a request that was never sent was not achieved.
+    """Compare the achieved rate with the planned one over the plan's length; a request never sent is not achieved.
 
-    With counted requests the plan is that up to the last of them: what is on its way then is ended at once.
+    With counted requests the plan ends at the last of them: requests under way are then cancelled at once.
     """
     if turn.counted is not None:
         samples = [sample for sample in samples if sample.request < turn.uncounted + turn.counted]
@@ -159,7 +159,7 @@ def _delay(samples: typing.Sequence[Sample | AuditRow], expected: Expected, boun
 
 
 def own_delays_ms(samples: typing.Sequence[Sample | AuditRow], max_in_flight: int | None) -> list[float]:
-    """Return how late each request was sent, in order, without its wait for a free place among ``max_in_flight``."""
+    """Return by how much each request was sent late, in order, less its wait for one of ``max_in_flight`` places."""
     delays = []
     ends: list[float] = []
     for sample in sorted(samples, key=lambda sample: sample.request):
@@ -209,7 +209,7 @@ def _output_tokens(
 
 
 def _tokens(kind: str, counts: typing.Sequence[tuple[int | None, int]], planned: tuple[int, int]) -> str | None:
-    """Hold each count against its own least and the ``planned`` most."""
+    """Compare each count with its own least and with the ``planned`` most."""
     words = str(planned[1]) if planned[0] == planned[1] else f"{planned[0]} to {planned[1]}"
     silent = sum(count is None for count, _ in counts)
     if silent:
@@ -225,7 +225,7 @@ def _tokens(kind: str, counts: typing.Sequence[tuple[int | None, int]], planned:
 
 
 def _chunks(good: typing.Sequence[Sample | AuditRow]) -> str | None:
-    """Hold the output of each stream against the server's count: a chunk brings at least one token."""
+    """Compare the chunks of each stream with the server's count: each chunk brings at least one token."""
     details = [sample.detail for sample in good if sample.detail is not None]
     if not details:
         return None
@@ -240,7 +240,7 @@ def mean_in_flight(
 ) -> float | None:
     """Return the time average of requests in flight from start to end: each counts from its send to its end.
 
-    None for an empty stretch of time. A request that was never sent was never in flight.
+    None for an empty period. A request that was never sent was never in flight.
     """
     if end_seconds <= start_seconds:
         return None
@@ -253,7 +253,7 @@ def mean_in_flight(
 
 
 def _concurrency(turn: Turn, samples: typing.Sequence[Sample | AuditRow], think_seconds: float) -> str | None:
-    """Hold a closed loop's mean in flight against its slots, until the first of them found the time over."""
+    """Compare a closed loop's mean of requests in flight with its slots, up to the last planned send."""
     slots = turn.concurrency
     failed = any(sample.status != "ok" for sample in samples)  # slots pause after failures
     if slots is None or failed or len(samples) < _FEWEST_FOR_MEANS * slots:
@@ -273,10 +273,10 @@ def _concurrency(turn: Turn, samples: typing.Sequence[Sample | AuditRow], think_
 
 
 def _little(turn: Turn, samples: typing.Sequence[Sample | AuditRow]) -> str | None:
-    """Hold the measured mean in flight against rate x latency: lost, doubled or misdated samples break it."""
+    """Compare mean requests in flight with rate x latency: lost, doubled or misdated samples make them differ."""
     durations = [sample.end_seconds - sample.sent_seconds for sample in samples if sample.sent_seconds is not None]
     end = turn.end_seconds
-    if turn.counted is not None:  # others end with the turn, a moment after the last counted one
+    if turn.counted is not None:  # uncounted ones end with the turn, a moment after the last counted one
         end = max([end, *(sample.end_seconds for sample in samples)])
     observed = mean_in_flight(samples, turn.start_seconds, end)
     if observed is None or len(durations) < _FEWEST_FOR_MEANS:

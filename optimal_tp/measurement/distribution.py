@@ -1,4 +1,4 @@
-"""Many values as few: their counts in bounded memory, and percentiles of them."""
+"""Counts of many values in bounded memory, and their percentiles."""
 
 import collections
 import collections.abc
@@ -7,7 +7,7 @@ import math
 
 
 def rank(count: int, percent: float) -> int:
-    """Return which of ``count`` values in rising order, from 1, ``percent`` % of them do not exceed."""
+    """Return the rank, from 1, of the smallest of ``count`` values that at least ``percent`` % do not exceed."""
     return max(1, math.ceil(round(percent / 100 * count, 9)))
 
 
@@ -28,7 +28,7 @@ class Histogram:
         self._width = math.log1p(width)
         self._exact: collections.Counter[float] = collections.Counter()
         self._classes: dict[float, list[float]] = {}
-        """By magnitude, in widths: count and sum."""
+        """Count and sum of each class, by the logarithm of its values in widths."""
 
     def __len__(self) -> int:
         """Return how many numbers stand for all values."""
@@ -47,9 +47,9 @@ class Histogram:
             self._fold()
 
     def _fold(self) -> None:
-        """Move all values into classes but the least and the greatest."""
+        """Move all values but the least and the greatest into classes."""
         ends = {value: self._exact.pop(value) for value in {min(self._exact), max(self._exact)}}
-        classes, logarithm, width = self._classes, math.log, self._width  # local names: this is most of a load's count
+        classes, logarithm, width = self._classes, math.log, self._width  # local names: a hot loop
         for value, count in self._exact.items():
             index = logarithm(value) // width if value > 0 else -math.inf
             known = classes.get(index)
@@ -77,14 +77,14 @@ class Histogram:
 
     @property
     def mean(self) -> float | None:
-        """None without values."""
+        """Mean of all values; None without any."""
         total = sum(value * count for value, count in self._exact.items())
         total += sum(total for _, total in self._classes.values())
         return total / self.count if self._exact else None
 
     @property
     def greatest(self) -> float | None:
-        """None without values."""
+        """Greatest value; None without any."""
         return max(self._exact, default=None)
 
     def percentile(self, percent: float) -> float | None:
@@ -99,9 +99,9 @@ class Histogram:
         return min(found, max(self._exact))
 
     def means(self) -> list[tuple[float, float]]:
-        """Return the values in rising order, the mean of each class for its own, with their counts."""
+        """Return (value, count) in rising order; the mean of a class stands for all of its values."""
         told: dict[float, float] = dict(self._exact)
         for count, total in self._classes.values():
-            mean = min(max(total / count, min(self._exact)), max(self._exact))  # rounding may carry it beyond
+            mean = min(max(total / count, min(self._exact)), max(self._exact))  # rounding may carry it further
             told[mean] = told.get(mean, 0) + count
         return sorted(told.items())

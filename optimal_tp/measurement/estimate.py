@@ -1,4 +1,4 @@
-"""How numbers are written: three telling digits, ranges in brackets, a dash for what is not there."""
+"""How numbers are written: three significant digits, ranges in brackets, a dash for a missing figure."""
 
 import dataclasses
 import math
@@ -10,7 +10,7 @@ from optimal_tp.settings.workload import LimitedMetric
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Interval:
-    """A closed range of values that the data do not refuse; None where that side is open."""
+    """A closed range of values that the data do not reject; None where a side is open."""
 
     low: float | None
     high: float | None
@@ -54,7 +54,7 @@ class Estimate:
 
 
 MISSING = "—"
-"""Stands where there is no figure; never 0."""
+"""Stands for a missing figure, which is never written as 0."""
 
 TIMES = "\N{MULTIPLICATION SIGN}"
 
@@ -94,7 +94,7 @@ def ranged(estimate: Estimate | None, unit: str = "") -> str:
 
 
 def percent(share: float | None) -> str:
-    """Return a share between 0 and 1 in percent; shares that are not quite all or nothing never round to it."""
+    """Return a share, 0 to 1, in percent; only a share of exactly 0 or 1 is written as 0 or 100 %."""
     if share is None:
         return MISSING
     value = 100 * share

@@ -17,12 +17,12 @@ Unit = typing.Literal["Milliseconds", "Count/Second", "Percent", "Count", "None"
 
 
 SECONDS = 60
-"""Of a minute, in which metrics are published."""
+"""Length of a minute: metrics are published once a minute."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class TurnFigures:
-    """What is known of one turn when it has ended."""
+    """The figures of one turn that has ended."""
 
     turn: Turn
     samples: collections.abc.Sequence[Sample]
@@ -31,7 +31,7 @@ class TurnFigures:
     """Logical cores of the degree's servers."""
     share_within: float | None
     faults: tuple[str, ...]
-    """What the self-audit found; empty for a valid turn."""
+    """Faults that the self-audit found; empty for a valid turn."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -45,7 +45,7 @@ class MinuteCounts:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Metric:
-    """One metric, whole: whoever measures, shows or publishes it needs nothing else. One ``of_`` is set."""
+    """Everything that measuring, showing and publishing one metric needs. Exactly one ``of_`` field is set."""
 
     name: str
     unit: Unit
@@ -70,7 +70,7 @@ class Metric:
 
     @property
     def per(self) -> typing.Literal["request", "minute", "turn"]:
-        """What has one value of it."""
+        """Whether each request, each minute or each turn has one value."""
         return "request" if self.of_request is not None else "turn" if self.of_turn is not None else "minute"
 
 
@@ -95,7 +95,7 @@ def _per_core(known: TurnFigures) -> float | None:
 
 _PERCENTILES = ("p50", "p90", "p99")
 _TOGETHER = ("Sum",)
-"""Of a rate over 60 s: each load generator publishes its own once a minute; the load is their sum, one or several."""
+"""For a rate over 60 s: each load generator publishes its own rate once a minute, and the load is their sum."""
 
 METRICS: tuple[Metric, ...] = (
     Metric(
@@ -162,8 +162,8 @@ METRICS: tuple[Metric, ...] = (
         statistics=("Average",),
         direction="higher",
         formula=(
-            "closed loop: output tokens from the end of the last slot's first request until a slot has no next one / "
-            "that time; "
+            "closed loop: output tokens in the window / its length, from when every slot has ended its first request "
+            "until a slot has no next one; "
             "otherwise sum(output_tokens) / (turn.end_seconds - turn.start_seconds)"
         ),
         title="Output tokens per second",
@@ -215,7 +215,7 @@ class Derived:
     name: str
     title: str
     formula: str
-    """In terms of what docs/concepts/how-far-from-the-limit.md names."""
+    """In the terms of docs/concepts/how-far-from-the-limit.md."""
 
 
 DERIVED: tuple[Derived, ...] = (
@@ -232,7 +232,7 @@ DERIVED: tuple[Derived, ...] = (
         title="Model FLOP utilisation (MFU)",
         formula=(
             "output tokens/s * (operations of its prompts and output tokens / output tokens) / (operations/s of a core "
-            "* cores_used); of a roof that was attained: a share of what was attained"
+            "* cores_used); with an attained roof, a share of what was attained"
         ),
     ),
     Derived(
@@ -256,6 +256,6 @@ BY_NAME: dict[str, Metric] = {metric.name: metric for metric in METRICS}
 def model_dimension(candidate: Candidate, title: str = "") -> str:
     """Return the value of the ``Model`` dimension for ``candidate``, as the AWS sample names it: "TP1", "TP2", "TP4".
 
-    ``title``: the model's in a sweep, which stands before it ("Qwen3-4B TP2"); empty for one model alone.
+    ``title`` is the model's title in a sweep and comes first ("Qwen3-4B TP2"); empty for a single model.
     """
     return f"{title} {candidate.name}".lstrip()

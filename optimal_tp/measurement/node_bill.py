@@ -1,4 +1,4 @@
-"""The receipt: which nodes were really there for how long, and what they cost."""
+"""The receipt: which nodes existed, for how long, and what they cost."""
 
 import collections.abc
 import dataclasses
@@ -11,27 +11,27 @@ from optimal_tp.measurement.record import decode
 from optimal_tp.settings.workload import Price
 
 RECEIPT = "receipt.json"
-"""The last receipt with its sums, in the run's folder and right below the bucket's prefix."""
+"""Name of the file with the last receipt and its sums, in the run's folder and right below the bucket's prefix."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class NodeSpan:
-    """One Neuron node, as the cluster told of it. Moments are UTC, ISO 8601."""
+    """One Neuron node, as the cluster reported it. Times are UTC, ISO 8601."""
 
     name: str
     instance_type: str
     capacity_type: str | None
-    """reserved, on-demand or spot; None where it was not said."""
+    """reserved, on-demand or spot; None where the cluster did not say."""
     launched: str
-    """When Karpenter had its instance."""
+    """When Karpenter had launched its instance."""
     seen: str
     """When it was last seen."""
     gone: str | None
-    """When it was first missed; None while it is there."""
+    """When it was first found missing; None while it exists."""
 
     @property
     def seconds(self) -> float:
-        """How long it is known to have been there."""
+        """How long it is known to have existed."""
         return max(0.0, seconds_between(self.launched, self.seen if self.gone is None else self.gone))
 
 
@@ -46,23 +46,24 @@ class NodeSeconds:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Receipt:
-    """What the nodes cost, and what is not known of it."""
+    """What the nodes cost, and which costs are unknown."""
 
     nodes: tuple[NodeSpan, ...]
     totals: tuple[NodeSeconds, ...]
     """By instance type."""
     neuron_usd: float | None
-    """Of all nodes, at the price of the settings; None without a price."""
+    """Cost of all nodes at the price in the settings; None without a price."""
     idle_usd: float | None
-    """What ran around them, from the first launch to the last look, at the estimated rate; None without a node."""
+    """Cost of the rest of the cluster from the first launch to the last look, at the estimated rate; None without a
+    node."""
     verdicts: int
     """Runs that ended settled."""
     unknown: tuple[str, ...]
-    """A sentence for each thing that the sums leave out."""
+    """A sentence for each cost that the sums leave out."""
 
     @property
     def total_usd(self) -> float | None:
-        """Nodes and what ran around them."""
+        """Cost of the nodes and of the rest of the cluster."""
         return None if self.neuron_usd is None else self.neuron_usd + (self.idle_usd or 0.0)
 
     @property
@@ -73,7 +74,7 @@ class Receipt:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Bill(Receipt):
-    """A receipt with its sums, as ``verdict.json`` holds it. What is not known is null."""
+    """A receipt with its sums, as ``verdict.json`` holds it. An unknown figure is null."""
 
     usd: float | None
     usd_per_verdict: float | None
@@ -84,7 +85,7 @@ _FORM = pydantic.TypeAdapter(Receipt)
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Tariff:
-    """What things cost by the hour in this run."""
+    """Prices by the hour in this run."""
 
     price: Price | None
     """Of one node; None without a price."""
@@ -105,7 +106,7 @@ def receipt(
     verdicts: int,
     faults: collections.abc.Sequence[str] = (),
 ) -> Receipt:
-    """Return the receipt of ``nodes``, looked at between two moments; ``faults`` say when nobody could look."""
+    """Return the receipt of ``nodes``, watched between two times; ``faults`` say when the cluster did not answer."""
     by_type: dict[str, list[NodeSpan]] = {}
     for node in sorted(nodes, key=lambda node: (node.launched, node.name)):
         by_type.setdefault(node.instance_type, []).append(node)
@@ -132,7 +133,7 @@ def bill(found: Receipt) -> Bill:
 
 
 def decode_receipt(text: str) -> Receipt:
-    """Return the receipt in ``text``, which may have its sums. Raises ValueError for a text that holds none."""
+    """Return the receipt in ``text``, with or without its sums. Raises ValueError for a text without a receipt."""
     return decode(_FORM, json.loads(text), name="receipt", unknown="ignore")
 
 

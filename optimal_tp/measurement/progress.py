@@ -1,4 +1,4 @@
-"""How far a run is: one small object beside its results, for whoever watches from elsewhere."""
+"""How far a run is: one small object beside its results, to watch the run from another machine."""
 
 import dataclasses
 import math
@@ -14,17 +14,17 @@ PROGRESS = "progress.json"
 WRITE_SECONDS = 15.0
 """Least time between two writes: at most four calls a minute, whatever the load."""
 HEARTBEAT_SECONDS = 60.0
-"""Most time between two writes of a load generator that lives."""
+"""Longest time between two writes of a running load generator."""
 SILENT_SECONDS = 180.0
-"""A load generator that has written nothing for so long counts as gone."""
+"""A load generator that has written nothing for this long counts as gone."""
 MOST_LINES = 5
 MOST_LOOKS = 20
-"""Looks that are kept: the first, to tell how far an interval has narrowed, and the newest."""
+"""Most looks that are kept: the first, to show how far an interval has narrowed, and the newest."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Ratio:
-    """What ``first`` does per core over what ``second`` does, as a look saw it; candidates by name."""
+    """Performance per core of ``first`` divided by that of ``second``, at one look; candidates by name."""
 
     first: Named
     second: Named
@@ -38,7 +38,7 @@ class Ratio:
 
     @property
     def half_width(self) -> float | None:
-        """Return by which share the interval reaches away from its middle; None where it is open at an end."""
+        """Return the share by which the interval extends from its middle; None where one end is open."""
         low, high = self.interval.low, self.interval.high
         if low is None or high is None or low <= 0:
             return None
@@ -52,12 +52,12 @@ class Look:
     blocks: int
     """Blocks measured until then."""
     reason: str
-    """The outcome by now, and what it is held up by."""
+    """The outcome so far, and why it is not settled yet."""
     ratios: tuple[Ratio, ...]
     resolution: float | None = None
-    """The share by which two candidates may differ and count as equal; None where nobody said."""
+    """Share by which two candidates may differ and still count as equal; None where it is unknown."""
     spent_seconds: float | None = None
-    """Of the experiment's time, until then."""
+    """Part of the experiment's time used by then."""
     budget_seconds: float | None = None
     """The experiment's time, ``decision.budget_seconds``."""
 
@@ -68,16 +68,16 @@ class Look:
 
     @property
     def precision(self) -> float | None:
-        """Return the widest half-width of its ratios; None where one of them is open, or there is none."""
+        """Return the widest half-width of its ratios; None where one of them is open or there are none."""
         widths = [ratio.half_width for ratio in self.ratios]
         known = [width for width in widths if width is not None]
         return max(known) if known and len(known) == len(widths) else None
 
     @property
     def precision_share(self) -> float | None:
-        """Return ``resolution / precision``, at most 1: how near the intervals are to the finest that is asked.
+        """Return ``resolution / precision``, at most 1: how close the intervals are to the required precision.
 
-        A clear lead ends the run before it reaches 1. None where either is not known.
+        A clear lead ends the run before this reaches 1. None where either figure is unknown.
         """
         if self.precision is None or self.resolution is None:
             return None
@@ -86,17 +86,17 @@ class Look:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Progress:
-    """A run under way. Moments are seconds since 1970."""
+    """A run under way. Times are seconds since 1970."""
 
     run: str
     model: str
     """Its whole name."""
     model_title: typing.Annotated[str, pydantic.Field(alias="series")]
-    """What stands before the candidate in the metrics of a sweep; empty for one model alone."""
+    """The model's title before the candidate in the metrics of a sweep; empty for a single model."""
     candidates: typing.Annotated[tuple[CandidateName, ...], pydantic.Field(alias="degrees")]
-    """The ones that are measured."""
+    """Candidates that are measured."""
     region: str | None
-    """Where its metrics are; None where none are published."""
+    """AWS region of its metrics; None where none are published."""
     started: float
     stage: str = "starting"
     stage_started: float
@@ -105,19 +105,19 @@ class Progress:
     detail: str = ""
     """How far the stage is, in words."""
     lines: tuple[str, ...] = ()
-    """What was said last, oldest first."""
+    """The latest messages, oldest first."""
     looks: tuple[Look, ...] = ()
     """Oldest first."""
     written: float
-    """When this was stored: silence for minutes is a load generator that is gone."""
+    """When this was stored: after minutes of silence the load generator counts as gone."""
     is_over: bool = False
 
     def saying(self, line: str) -> "Progress":
-        """Return the same with ``line`` said last."""
+        """Return a copy with ``line`` as its last message."""
         return dataclasses.replace(self, lines=(*self.lines, line)[-MOST_LINES:])
 
     def looking(self, look: Look) -> "Progress":
-        """Return the same with ``look`` as the last one."""
+        """Return a copy with ``look`` as its last look."""
         looks = (*self.looks, look)
         kept = looks if len(looks) <= MOST_LOOKS else (looks[0], *looks[1 - MOST_LOOKS :])
         return dataclasses.replace(self, looks=kept)

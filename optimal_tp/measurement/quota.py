@@ -1,4 +1,4 @@
-"""What a container's CPU quota grants this process and its servers, and how often it held them back.
+"""How many cores a container's CPU quota grants this process and its servers, and how often it throttled them.
 
 Sources: Linux's Documentation/admin-guide/cgroup-v2.rst (cpu.max, cpu.stat), scheduler/sched-bwc.rst (version 1), and
 proc(5) for mountinfo, read 2026-11-27.
@@ -13,26 +13,26 @@ ROOT = pathlib.Path("/")
 
 
 def granted_cores(root: pathlib.Path = ROOT) -> float | None:
-    """Return the cores that the strictest quota of this process's groups grants, nested ones too; None without one.
+    """Return the cores that the strictest quota of this process's control groups grants; None without a quota.
 
-    ``root`` has ``proc`` and ``sys``.
+    Groups around its own count too. ``root`` is the folder with ``proc`` and ``sys``.
     """
     return min((cores for group in _groups(root) if (cores := group.cores()) is not None), default=None)
 
 
 class Throttled(typing.NamedTuple):
-    """How long a quota held processes back, all groups around them counted."""
+    """How often and how long CPU quotas throttled processes, summed over the groups around them."""
 
     periods: int
     seconds: float
 
     def since(self, before: "Throttled") -> "Throttled":
-        """Return what was added to ``before``."""
+        """Return the increase since ``before``."""
         return Throttled(self.periods - before.periods, self.seconds - before.seconds)
 
 
 def throttled(root: pathlib.Path = ROOT) -> Throttled | None:
-    """Return how long a quota has held this process's groups back since they exist; None without a count."""
+    """Return how often and how long quotas have throttled this process's groups in all; None without a count."""
     counts = [count for group in _groups(root) if (count := group.throttled()) is not None]
     return Throttled(sum(each.periods for each in counts), sum(each.seconds for each in counts)) if counts else None
 
@@ -54,7 +54,7 @@ class _Group(typing.NamedTuple):
         return None
 
     def throttled(self) -> Throttled | None:
-        """Return how long the group's own quota has held it back; None without a count."""
+        """Return how often and how long the group's own quota has throttled it; None without a count."""
         words = (line.partition(" ") for line in self._text("cpu.stat").splitlines())
         counts = {name: int(value) for name, _, value in words if value.isdigit()}
         if "nr_throttled" not in counts:
@@ -75,7 +75,7 @@ def _read(path: pathlib.Path) -> str:
 
 
 def _groups(root: pathlib.Path) -> collections.abc.Iterator[_Group]:
-    """Yield the groups of this process that can be seen from here, each with those around it."""
+    """Yield the control groups of this process that are visible here, each with the groups around it."""
     own = _own_paths(_read(root / "proc/self/cgroup"))
     for line in _read(root / "proc/self/mountinfo").splitlines():
         before, _, after = line.partition(" - ")
@@ -86,7 +86,7 @@ def _groups(root: pathlib.Path) -> collections.abc.Iterator[_Group]:
             continue
         top = root / fields[4].lstrip("/")
         folder = top / _within(own.get(version, "/"), fields[3])
-        if not folder.is_dir():  # a container may see its own group only, mounted where the top would be
+        if not folder.is_dir():  # a container may see only its own group, mounted in the place of the top
             folder = top
         for each in (folder, *folder.parents):
             yield _Group(each, version)
@@ -95,7 +95,7 @@ def _groups(root: pathlib.Path) -> collections.abc.Iterator[_Group]:
 
 
 def _own_paths(text: str) -> dict[int, str]:
-    """Return the path of this process's group by version; of version 1 that of the CPU's hierarchy."""
+    """Return the path of this process's group by version; for version 1, the path in the CPU hierarchy."""
     found = {}
     for line in text.splitlines():
         number, controllers, path = [*line.split(":", 2), "", ""][:3]

@@ -1,4 +1,4 @@
-"""Records as texts: JSON with sorted keys on the way out, and on the way in one sentence for what is wrong."""
+"""Records as JSON text: written with sorted keys, and read with one sentence for an error."""
 
 import json
 import typing
@@ -13,13 +13,13 @@ R = typing.TypeVar("R")
 
 def encode(form: pydantic.TypeAdapter[R], record: R) -> str:
     """Return ``record`` as indented JSON. Raises ValueError for a number that is not finite."""
-    # A run is encoded after every block. With an indent the json module takes its path in Python, ten times as slow.
+    # A run is encoded after every block, and with an indent the json module runs in Python, ten times as slow.
     line = json.dumps(form.dump_python(record, mode="json"), sort_keys=True, allow_nan=False)
     return pydantic_core.to_json(json.loads(line), indent=1, ensure_ascii=True).decode()
 
 
 def versioned(text: str, version: int, *, name: str) -> dict[str, typing.Any]:
-    """Return the data in ``text``, which holds a ``name``. Raises ValueError for a cut text and another version."""
+    """Return the data of a ``name`` in ``text``. Raises ValueError for a truncated text or another version."""
     data = json.loads(text)
     found = data.get("schema_version") if isinstance(data, dict) else None
     if found != version:
@@ -30,9 +30,9 @@ def versioned(text: str, version: int, *, name: str) -> dict[str, typing.Any]:
 def decode(
     form: pydantic.TypeAdapter[R], data: object, *, name: str, unknown: typing.Literal["forbid", "ignore"] = "forbid"
 ) -> R:
-    """Return ``data`` as ``form`` has it; ``unknown`` keys are forbidden or left out.
+    """Return ``data`` in the given ``form``; ``unknown`` says whether unknown keys are forbidden or ignored.
 
-    Raises ValueError with the first key that is not as a ``name`` has it.
+    Raises ValueError with the first key that a ``name`` must not have, or must have in another form.
     """
     try:
         return form.validate_python(data, extra=unknown)

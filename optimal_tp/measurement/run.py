@@ -1,4 +1,4 @@
-"""What a run keeps beside its samples: what was asked, what it ran on, its turns, and how it ended."""
+"""The record of a run beside its samples: settings, machine and software, turns, and how it ended."""
 
 import dataclasses
 import typing
@@ -17,48 +17,49 @@ from optimal_tp.settings.workload import WorkloadSettings, parse_workloads
 SCHEMA_VERSION = 1
 
 PROMPT_TOKENS = "prompt_tokens"
-"""Pin that says whether prompts have the planned tokens: EXACT, or other words."""
+"""Pin that says whether prompts have exactly the planned number of tokens: EXACT, or other words."""
 OUTPUT_TOKENS = "output_tokens"
-"""Pin that says whether answers have the planned tokens: EXACT, or other words."""
+"""Pin that says whether answers have exactly the planned number of tokens: EXACT, or other words."""
 EXACT = "exact"
-"""The value of both where the server's count must be the plan's."""
+"""The value of both pins where the server's count must equal the plan's."""
 PROFILE_PIN = "profile"
-"""Pin that names the profile of a run on one machine, as its user did."""
+"""Pin that names the profile of a run on one machine, as the user named it."""
 
 Ending = typing.Literal["running", "settled", "budget", "blocks", "interrupted", "failed"]
-"""How a run ended: settled before its budget, at the budget's end, after the last block, by a signal, by a failure."""
+"""How a run ended: not yet, settled within its budget, at the budget's end, after the last block, by a signal, by a
+failure."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class DegreeRecord:
-    """What stood behind one candidate."""
+    """The servers of one candidate, or why it had none."""
 
     degree: int
     gate: typing.Literal["no-fit", "misses-slo", "no-compile", "no-capacity", "no-start"] | None
-    """The gate that ended it; None for a candidate that was measured to its end. ``misses-slo`` says that physics lets
-    it hold no limit. Only ``no-start`` may come after some load, where the servers did not come back at a later
+    """The gate that ended the candidate; None where it was measured to its end. ``misses-slo`` means here that by
+    physics it cannot hold the limits. Only ``no-start`` may follow some load: the servers did not come back at a later
     start."""
     reason: str | None
     """The number that decided the gate; None when ``gate`` is None."""
     urls: tuple[str, ...]
     """One base URL per replica; empty for a candidate that was not measured."""
     cores_used: int
-    """Logical cores that all replicas keep from others: degree x replicas, or those of whole chips where the image
-    takes no less. The divisor of every figure per core: who keeps a core from others pays for it."""
+    """Logical cores that all replicas occupy: degree x replicas, or whole chips where the image takes no less. Every
+    figure per core is divided by it: a server pays for each core that no other can use."""
     cores_allocated: int
     """Logical cores reserved for them."""
     ready_seconds: float | None
-    """From start to ready; None for a server that somebody else started."""
+    """Time from start to ready; None for servers that optimal-tp did not start."""
     max_num_seqs: int | None = None
-    """The batch of the servers, where the run has the degree with several."""
+    """The batch of the servers, where the run compares several at this degree; None otherwise."""
 
     @property
     def candidate(self) -> Candidate:
-        """What was measured on it."""
+        """The candidate of this record."""
         return Candidate(self.degree, self.max_num_seqs)
 
     def after(self, steps: tuple[Step, ...]) -> "DegreeRecord":
-        """Return the same with the word of the step that ended it; itself where none did, or a gate had before."""
+        """Return a copy with the gate of the step that ended it; the record itself without one, or with a gate."""
         end = end_of(steps, self.candidate)
         if self.gate is not None or end is None:
             return self
@@ -67,22 +68,22 @@ class DegreeRecord:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Part:
-    """Which part of a run that several processes share one of them has."""
+    """One process's part of a run that several processes share."""
 
     pod: int
-    """From 0."""
+    """Number of the process's pod, from 0."""
     pods: int
     start: str
-    """Origin of everybody's times: UTC, ISO 8601."""
+    """Origin of the times of all parts: UTC, ISO 8601."""
     machine: str
-    """Identity of the machine since it started: processes with the same one share a clock."""
+    """Identity of the machine since its start: processes with the same identity share a clock."""
     clock_error_ms: float | None
-    """Most that the machine's clock is wrong, as its kernel says; None where the kernel does not vouch for it."""
+    """Largest error of the machine's clock, by its kernel; None where the kernel does not vouch for the clock."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class TraceRecord:
-    """The recorded traffic that a run's requests have their sizes from, and how much of it they could be."""
+    """The recorded traffic that gives a run's requests their sizes, and how much of it could be sent."""
 
     file: str
     form: str
@@ -90,17 +91,17 @@ class TraceRecord:
     sha256: str
     """Of the lines that were read."""
     read: int
-    """Requests of the file, from its beginning."""
+    """Requests that were read, from the beginning of the file."""
     whole_file: bool
     """False where the file has more than ``load.trace_requests``."""
     fitting: int
-    """Those that were sent, in their order and round again."""
+    """Requests that can be sent: in the file's order, and again from the first after the last."""
     too_long: int
-    """Those left out because prompt and output together exceed ``model.max_model_len_tokens``."""
+    """Requests left out because prompt and output together exceed ``model.max_model_len_tokens``."""
     without_tokens: int
-    """Those left out because they had no prompt or no output: they had failed."""
+    """Requests left out because they have no prompt or no output: they had failed."""
     longest_output_tokens: int
-    """Of those that were sent."""
+    """Longest output of the requests that can be sent."""
 
     @property
     def sentence(self) -> str:
@@ -120,7 +121,7 @@ class TraceRecord:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class RunRecord:
-    """Everything needed to derive the verdict again, beside the samples."""
+    """Everything beside the samples that recomputing the verdict needs."""
 
     run: str
     """Name: UTC start as 20260701T120000Z plus four characters."""
@@ -128,7 +129,7 @@ class RunRecord:
     """UTC, ISO 8601."""
     place: typing.Literal["local", "cluster", "own-servers"]
     settings: WorkloadSettings
-    """Keys that the release which wrote it had, and this one has not, are in its sections' ``model_extra``."""
+    """Keys that only the release that wrote the record knows are in the ``model_extra`` of their sections."""
     pins: dict[str, str]
     """What ran: code revision, versions of vLLM, Python and libraries, image, AMI, instance, processor."""
     degrees: tuple[DegreeRecord, ...]
@@ -140,15 +141,15 @@ class RunRecord:
     part: Part | None = None
     """None for a whole run."""
     receipt: Receipt | None = None
-    """None where no node was looked at: on this machine, and on servers of others."""
+    """None where no node was watched: on one machine, and with your own servers."""
     rounds: tuple[tuple[CandidateName, ...], ...] | None = None
-    """Candidates whose servers run at the same time; None where all do."""
+    """Groups of candidates whose servers run at the same time; None where all do."""
     steps: tuple[Step, ...] = ()
-    """What stood before the load, in the order in which it ended; empty where somebody else started the servers."""
+    """Steps before the load, in the order in which they ended; empty where optimal-tp did not start the servers."""
     trace: TraceRecord | None = None
-    """None where the sizes of requests are drawn."""
+    """None where the sizes of requests are drawn at random."""
     physics: Physics | None = None
-    """Roof of a core and sizes of the model; None where nobody knows them, as on servers of others."""
+    """Roof of a core and sizes of the model; None where they are unknown, as with your own servers."""
     schema_version: int = SCHEMA_VERSION
 
 
@@ -164,8 +165,8 @@ def encode_run(record: RunRecord) -> str:
 def decode_run(text: str) -> RunRecord:
     """Return the record in ``text``; settings that it lacks have their defaults.
 
-    Raises ValueError for a text that is cut, of an unknown schema or no run's, SettingsError for settings that break
-    a rule.
+    Raises ValueError for a text that is truncated, has an unknown schema or does not hold a run, SettingsError for
+    settings that break a rule.
     """
     data = versioned(text, SCHEMA_VERSION, name=_NAME)
     if "settings" in data:
@@ -174,18 +175,18 @@ def decode_run(text: str) -> RunRecord:
 
 
 _BEFORE: typing.Final = {"output_spread": 0, "routing": "round-robin"}
-"""What a load did before a release made it a setting with another default."""
+"""Behaviour of every load before a release made it a setting with another default."""
 
 
 def _as_it_was(settings: object) -> object:
-    """Return ``settings`` with what they lack because the release that wrote them always did the same."""
+    """Return ``settings`` with the keys of _BEFORE where they lack them: an older release wrote them."""
     if not isinstance(settings, dict) or not isinstance(load := settings.get("load", {}), dict):
         return settings
     return {**settings, "load": {**_BEFORE, **load}}
 
 
 VERSION: typing.Literal[2] = 2
-"""Of the form. A key is never renamed, removed or given another meaning within a version."""
+"""Version of the form of ``verdict.json``. Within a version no key is renamed, removed or given another meaning."""
 
 VERDICT = "verdict.json"
 """Name of the file, in a run's folder."""

@@ -20,7 +20,7 @@ FOREIGN_CPU_SHARE = 0.15
 """Share of all degrees' cores that other processes may take in a turn. Tried on 2 cores, 2026-11: a quiet machine shows
 0 to 0.07, a busy loop on one of TP2's cores 0.3 and more."""
 TRUSTED_SHARE = 0.75
-"""Share of a candidate's block turns that must pass; below it what disturbed them is part of what was measured."""
+"""Share of a candidate's block turns that must pass; below it the disturbance is part of the measurement."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -30,7 +30,7 @@ class Audited:
     record: RunRecord
     samples: tuple[Sample, ...]
     void_reasons: typing.Mapping[Candidate | None, tuple[str, ...]]
-    """Why a candidate's measurement is void, by candidate; under None, why the whole run is."""
+    """Why a candidate's measurement is void, by candidate; under None, why the whole run is void."""
     left_out: tuple[str, ...]
     """One sentence for each block turn that was left out."""
     dropped: tuple[tuple[Turn, str], ...] = ()
@@ -38,7 +38,7 @@ class Audited:
 
 
 JUDGED = ("block", "proof", "held_out")
-"""Stages of which something is claimed."""
+"""Stages whose turns support a claim."""
 
 
 def audit_run(
@@ -48,10 +48,10 @@ def audit_run(
 ) -> Audited:
     """Return ``record`` without its untrusted block turns, and what is void.
 
-    ``known``: what was found of a turn before its record was put together from several processes'.
+    ``known`` holds the faults of turns that were found before the records of several processes were joined.
 
-    A block turn is left out for what the client or the machine did to it, never for what the server did, so leaving it
-    out does not choose among results.
+    Only the client or the machine can be a reason to leave a block turn out, never the server, so leaving it out does
+    not select among results.
     """
     grouped = samples_by_turn(samples)
     faults = {}
@@ -60,7 +60,7 @@ def audit_run(
         faults[key(turn)] = known.get(key(turn), ()) + reasons_now
     blocks = [turn for turn in record.turns if turn.stage == "block"]
     bad = [turn for turn in blocks if faults[key(turn)]]
-    # A turn that proves or tests something is dropped like one of a block; of the bracket nothing is claimed.
+    # A turn that proves or tests something is dropped like one of a block. The bracket supports no claim.
     dropped = {key(turn) for turn in record.turns if turn.stage in JUDGED and faults[key(turn)]}
     reasons: dict[Candidate | None, tuple[str, ...]] = {}
     for candidate in sorted({of(turn) for turn in bad}):
@@ -84,7 +84,7 @@ def audit_run(
 def turn_reasons(
     turn: Turn, samples: typing.Sequence[Sample], settings: WorkloadSettings, pins: typing.Mapping[str, str]
 ) -> tuple[str, ...]:
-    """Return why ``turn`` cannot be trusted, none for a clean one. ``pins`` are the run's."""
+    """Return the reasons why ``turn`` cannot be trusted; empty for a clean turn. ``pins`` are the run's."""
     limits = [limit.at_most_ms for limit in settings.limits.asked().values()]
     has_one_size = settings.load.trace is None
     expected = Expected(
@@ -99,7 +99,7 @@ def turn_reasons(
 
 
 def _most(settings: WorkloadSettings, pins: typing.Mapping[str, str]) -> Most:
-    """Return most tokens that one request of the run has; where the server's tokenizer decides, what it may hold."""
+    """Return the most tokens that one request of the run may have; the model's length where its tokenizer decides."""
     load, longest = settings.load, settings.model.max_model_len_tokens
     is_exact = load.trace is None and pins.get(PROMPT_TOKENS) == EXACT
     return Most(
@@ -118,7 +118,7 @@ def _foreign(share: float | None) -> str | None:
 
 
 def throttling(turns: typing.Iterable[Turn]) -> str | None:
-    """Return how often a CPU quota held back in ``turns``, and how long: "3 periods (0.25 s)"; None where none did."""
+    """Return how often and how long a CPU quota throttled in ``turns``: "3 periods (0.25 s)"; None if it never did."""
     held = [(turn.throttled_periods, turn.throttled_seconds or 0.0) for turn in turns if turn.throttled_periods]
     if not held:
         return None
@@ -128,7 +128,7 @@ def throttling(turns: typing.Iterable[Turn]) -> str | None:
 
 def _throttled(turn: Turn) -> str | None:
     held = throttling([turn])
-    # Elsewhere it is the client's alone, whose lateness is judged.
+    # On another machine than the servers' the quota is the client's alone, whose lateness is judged anyway.
     if held is None or not turn.is_beside_servers:
         return None
     return (

@@ -7,8 +7,8 @@ import types
 import typing
 
 Stage = typing.Literal["warm_up", "idle", "rising", "block", "proof", "held_out", "steady", "load", "cut"]
-"""What a request belongs to: ``rising`` is the bracket, ``proof`` after the choice, ``held_out`` tests a prediction,
-``cut`` is what was measured of a turn in whose middle the process ended, and which was taken again."""
+"""What a request belongs to: ``rising`` is the bracket, ``proof`` follows the choice, ``held_out`` tests a prediction,
+``cut`` is the measured part of a turn during which the process ended; that turn was taken again."""
 Status = typing.Literal[
     "ok", "timeout", "refused", "closed_early", "http_error", "bad_response", "cancelled", "no_socket"
 ]
@@ -19,7 +19,7 @@ class Sample:
     """One request. Times are seconds on one monotonic clock, from the run's origin."""
 
     __pydantic_config__: typing.ClassVar = types.MappingProxyType({"allow_inf_nan": False, "extra": "forbid"})
-    """Of who reads it: a load, which writes it, imports no pydantic."""
+    """Used when samples are read. A load only writes them, and imports no pydantic."""
     stage: Stage
     degree: int
     block: int | None
@@ -31,11 +31,11 @@ class Sample:
     request: int
     """Number of the request in its stretch, from 0, in order of intended send."""
     max_num_seqs: int | None = None
-    """The batch of the servers, where the run has the degree with several."""
+    """The batch of the servers, where the run compares several at this degree; None otherwise."""
     replica: int = 0
-    """Which of a degree's servers answered, from 0."""
+    """Number of the server that answered, from 0, among those of its degree."""
     intended_seconds: float
-    """When the plan wanted it sent: the start of its latency."""
+    """When the plan wanted it sent; its latency counts from here."""
     sent_seconds: float | None
     """When its first byte was written; None if it never was."""
     token_seconds: tuple[float, ...]
@@ -43,13 +43,13 @@ class Sample:
     end_seconds: float
     """Last byte, or the moment of failure."""
     prompt_tokens: int | None
-    """As the server counts; None where it did not say."""
+    """As the server counted; None where it did not say."""
     output_tokens: int | None
-    """As the server counts; None where it did not say."""
+    """As the server counted; None where it did not say."""
     status: Status
     http_status: int | None
     detail: str | None = None
-    """What failed, in words; for ``ok`` None, or why the times of its tokens are not to be believed."""
+    """What failed, in words. For ``ok``: None, or why the times of its tokens are wrong."""
 
     @property
     def total_latency_ms(self) -> float | None:
@@ -87,14 +87,14 @@ _DIGITS = 6
 
 
 def brief(sample: Sample) -> Sample:
-    """Return ``sample`` as a run is steered by it: with the first and last moment of its tokens, and as on the disk.
+    """Return the part of ``sample`` that decisions use: of its tokens the first and last time, rounded as on the disk.
 
-    There times are rounded to microseconds. A run that goes on after the death of its process must decide from what the
-    disk has as it decided before, so nothing is decided from more.
+    The disk holds microseconds. A run that continues after its process died must decide from the disk as it decided
+    before, so no decision may use more than the disk holds.
     """
     sent, tokens = sample.sent_seconds, sample.token_seconds
     ends = tokens if len(tokens) < 2 else (tokens[0], tokens[-1])  # noqa: PLR2004
-    # One by one: ``dataclasses.replace`` takes three times as long, and this is a part of every request's time.
+    # Field by field: ``dataclasses.replace`` takes three times as long, and every request spends this time.
     return Sample(
         stage=sample.stage,
         degree=sample.degree,
@@ -147,7 +147,7 @@ def encode(sample: Sample) -> str:
 
 
 def _moments(tokens: tuple[float, ...]) -> str:
-    """Return ``tokens`` with commas between them; where one read brought all, they are equal and written out once."""
+    """Return ``tokens`` with commas between them; where one read brought all, they are equal and formatted once."""
     if tokens and tokens.count(tokens[0]) == len(tokens):
         return (f"{tokens[0]:.6f}," * len(tokens))[:-1]
     return ("%.6f," * len(tokens))[:-1] % tokens

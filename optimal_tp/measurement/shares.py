@@ -1,11 +1,11 @@
-"""What of a load one of several processes produces: every n-th thing, so that all of them together do exactly all."""
+"""One process's share of a load: every n-th item, so that all processes together produce each item exactly once."""
 
 import dataclasses
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Share:
-    """One of ``count`` shares of things that are numbered from 0: those whose number modulo ``count`` is ``index``.
+    """One of ``count`` shares of things numbered from 0: the things whose number modulo ``count`` is ``index``.
 
     Raises ValueError for an index that is not from 0 to ``count`` - 1.
     """
@@ -22,9 +22,9 @@ class Share:
         return len(range(self.index, things, self.count))
 
     def among(self, slots: int) -> "Share | None":
-        """Return this share among those that have one of ``slots``; None if it has none.
+        """Return this share among the shares that have at least one of ``slots``; None if it has none.
 
-        Of fewer slots than shares the first shares have one each.
+        With fewer slots than shares, the first shares have one slot each.
         """
         return Share(index=self.index, count=min(self.count, slots)) if self.index < slots else None
 

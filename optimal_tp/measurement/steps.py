@@ -1,4 +1,4 @@
-"""What stands before a candidate's load: its model fetched, itself compiled, its servers started; time and money."""
+"""The steps before a candidate's load, with their time and cost: fetch the model, compile it, start the servers."""
 
 import collections.abc
 import dataclasses
@@ -11,7 +11,7 @@ from optimal_tp.settings.candidate_names import CandidateName
 
 What = typing.Literal["fetch", "compile", "start"]
 StepGate = typing.Literal["no-compile", "no-capacity", "no-start"]
-"""A word that a step ends a candidate with."""
+"""The word of a candidate that a step ended."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -19,29 +19,31 @@ class Step:
     """One step of one candidate, ended."""
 
     candidate: CandidateName | None
-    """None for the fetch: it is every candidate's of the model."""
+    """None for the fetch, which serves every candidate of the model."""
     what: What
     number: int = 0
-    """Which start it is, from 0; 0 for what happens once."""
+    """Number of the start, from 0; 0 for a step that happens once."""
     began: str
     """UTC, ISO 8601: when the conductor asked Kubernetes for it."""
     node_seconds: float | None
-    """From then until its container ran: a node, the image. None where it never ran, or nobody saw when it began to."""
+    """Time from then until its container ran: a node had to start, an image to be pulled. None where it never ran, or
+    its beginning was not seen."""
     seconds: float | None
-    """From its container's start until it had ended, or until the servers were ready. None where it never ran."""
+    """Time from its container's start until the step had ended, or until the servers were ready. None where it never
+    ran."""
     usd: float | None
-    """What the cores that it holds cost meanwhile; None without a price, and for the fetch, which holds none."""
+    """Cost of the cores that it held meanwhile; None without a price, and for the fetch, which holds none."""
     gate: StepGate | None = None
-    """The word that it ended the candidate with; None where it ended well."""
+    """The word of the candidate that it ended; None where the step succeeded."""
     detail: str | None = None
-    """Why it ended so, in one sentence; None where it ended well and there is nothing to tell."""
+    """Why it ended so, in one sentence; None where it succeeded and nothing needs saying."""
     removed: str | None = None
-    """What was deleted to free the cores that an earlier pod had left behind: "pod NAME" or "node NAME"; the start
-    after it has the same number. None where nothing was."""
+    """The "pod NAME" or "node NAME" that was deleted to free cores which an earlier pod still held; the start after it
+    has the same number. None where nothing was deleted."""
 
 
 def end_of(steps: collections.abc.Iterable[Step], candidate: Candidate) -> Step | None:
-    """Return the step that ended ``candidate`` with a word; None while none has. The fetch ends every candidate."""
+    """Return the step that ended ``candidate``; None while none has. A fetch that fails ends every candidate."""
     return next((each for each in steps if each.gate is not None and each.candidate in (None, candidate)), None)
 
 
@@ -54,5 +56,5 @@ def encode_steps(steps: tuple[Step, ...]) -> str:
 
 
 def decode_steps(text: str) -> tuple[Step, ...]:
-    """Return the steps in ``text``. Raises ValueError for another text."""
+    """Return the steps in ``text``. Raises ValueError for a text of another form."""
     return _FORM.validate_json(text)

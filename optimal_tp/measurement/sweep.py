@@ -1,4 +1,4 @@
-"""What a sweep keeps beside its runs: which models, in which order, in which folders, and how far it is."""
+"""The record of a sweep beside its runs: its models, their order and folders, and how far it is."""
 
 import dataclasses
 import typing
@@ -11,7 +11,7 @@ from optimal_tp.measurement.record import decode, encode, versioned
 SWEEP = "sweep.json"
 """Name of the record; the folders of the runs lie beside it."""
 VERDICTS = "verdicts.json"
-"""Name of the answers as data, beside it."""
+"""Name of the file with all verdicts as data, beside the record."""
 SCHEMA_VERSION = 1
 
 State = typing.Literal["waiting", "running", "ended", "failed"]
@@ -25,7 +25,7 @@ class Leg:
     model: str
     """The model's whole name."""
     folder: typing.Annotated[str, pydantic.Field(pattern=r"^[^/]*[^/.][^/]*$")]
-    """Name of its run's folder beside the record: never one above it."""
+    """Name of its run's folder beside the record, never of a folder above it."""
     state: State = "waiting"
     sentence: str | None = None
     """Why it failed; None otherwise."""
@@ -40,7 +40,7 @@ class Sweep:
     legs: tuple[Leg, ...]
     """In the order in which they are measured."""
     receipt: Receipt | None = None
-    """Of all models together; None where no node was looked at."""
+    """Receipt of all models together; None where no node was watched."""
     schema_version: int = SCHEMA_VERSION
 
     def changed(self, index: int, state: State, sentence: str | None = None) -> "Sweep":
@@ -60,5 +60,8 @@ def encode_sweep(sweep: Sweep) -> str:
 
 
 def decode_sweep(text: str) -> Sweep:
-    """Return the sweep in ``text``. Raises ValueError for a text that is cut, of an unknown schema or no sweep's."""
+    """Return the sweep in ``text``.
+
+    Raises ValueError for a text that is truncated, has an unknown schema or does not hold a sweep.
+    """
     return decode(_FORM, versioned(text, SCHEMA_VERSION, name=_NAME), name=_NAME)

@@ -28,7 +28,7 @@ class Turn:
     start_seconds: float
     """First intended send."""
     end_seconds: float
-    """Last byte of the last request; with a number of counted requests, the end of the last of those."""
+    """Last byte of the last request; where the number of counted requests is fixed, the end of the last of those."""
     requests: int
     """Requests sent; every one has a sample."""
     send_lag_p99_ms: float | None
@@ -36,33 +36,32 @@ class Turn:
     foreign_cpu_share: float | None
     """Share of all servers' cores taken by other processes; None where it cannot be seen."""
     throttled_periods: int | None = None
-    """Periods in which a container's CPU quota held the client back, and servers beside it in its container; None where
-    none is counted."""
+    """Periods in which a CPU quota throttled the client's container, with any servers in it; None without a count."""
     throttled_seconds: float | None = None
-    """How long it held them back; None where that is not counted."""
+    """How long it throttled them; None without a count."""
     max_num_seqs: int | None = None
-    """The batch of the servers, where the run has the degree with several."""
+    """The batch of the servers, where the run compares several at this degree; None otherwise."""
     uncounted: int = 0
-    """Requests, from the first, that let the servers reach their usual state and count for nothing."""
+    """Requests at the beginning that bring the servers to their usual state and are not counted."""
     counted: int | None = None
-    """Requests after those that count, a number fixed before the turn; None counts every request after those."""
+    """Requests after those that are counted, a number fixed before the turn; None counts every later request."""
     cut_short: bool = False
-    """True where something ended it before its last request, or its counted ones, had come to their end."""
+    """True where the turn ended before its last request, or its last counted request, had ended."""
     longest_lag_ms: float | None = None
-    """Longest that the client's own clock stood still; None if it was not watched."""
+    """Longest time that the client's own clock stood still; None if it was not watched."""
     server_start: int | None = None
-    """Which start of its servers the turn was on, from 0; None where nobody counted."""
+    """Number of the servers' start that the turn ran on, from 0; None where starts were not counted."""
     start_epoch_seconds: float | None = None
-    """``start_seconds`` on the wall clock as it stood at the turn's end, since 1970; None in records without it."""
+    """``start_seconds`` since 1970, by the wall clock as it stood at the turn's end; None in older records."""
     asked_seconds: float | None = None
-    """The experiment's clock when it asked for the turn: all that was decided since the turn before was decided then.
-    None where nobody decided: in shares of a plan, and in records without it."""
+    """The experiment's clock when it asked for the turn; every decision since the turn before was made then. None
+    where nothing was decided, as in shares of a plan, and in older records."""
     servers: tuple[ServerCounts | None, ...] = ()
-    """What each replica counted itself, None for one that does not tell; empty where none does."""
+    """Each replica's own counts, None for a replica that reports none; empty where no replica does."""
 
     @property
     def is_beside_servers(self) -> bool:
-        """Whether the servers ran beside the client, which watched their cores, so that its quota is theirs too."""
+        """Whether the servers ran on the client's machine: it watched their cores, and its CPU quota is theirs too."""
         return self.foreign_cpu_share is not None
 
 
@@ -76,18 +75,18 @@ def key(item: Turn | Sample) -> Key:
 
 
 _candidate = functools.cache(Candidate)
-"""A run has few candidates and thousands of samples: each is made once."""
+"""A run has few candidates and thousands of samples, so each candidate is made once."""
 
 
 def of(item: Turn | Sample) -> Candidate:
-    """Return whose turn or sample ``item`` is."""
+    """Return the candidate of ``item``, a turn or a sample."""
     return _candidate(item.degree, item.max_num_seqs)
 
 
 def own_turn(turn: Turn, share: Share) -> Turn:
-    """Return ``turn``, which says what all processes did, with the slots that ``share`` of them had.
+    """Return ``turn``, which describes all processes together, with the slots of the one process of ``share``.
 
-    The servers count everybody's requests, so their counts are left out where there are other processes.
+    The servers count the requests of all processes, so their counts are left out where there are several.
     """
     if share.count > 1:
         turn = dataclasses.replace(turn, servers=())
@@ -106,14 +105,14 @@ def samples_by_turn(samples: typing.Iterable[Sample]) -> dict[Key, list[Sample]]
 
 
 def output_tokens_per_second(turn: Turn, samples: typing.Sequence[Sample]) -> float | None:
-    """Return the output tokens per second of ``turn``; None where nothing was sent or a server kept its count.
+    """Return the output tokens per second of ``turn``; None where nothing was sent or a server gave no count.
 
     Closed loop: ``output tokens of ok in the window / window``. The window begins when every slot has ended its first
-    request, for slots that begin together are served as they never are again. It ends with the first slot that had no
-    next request, so with the end that as many requests as there are slots, less one, come after; and before the first
-    request that was cancelled, of whose tokens nobody knows. A request's tokens are spread evenly from its first to its
-    last one, without streaming from its send to its end. Failed requests and the pauses after them cost time and give
-    no tokens. None for an empty window.
+    request, because slots that begin together are served as they never are again. It ends when the first slot has no
+    next request: with n slots, at the n-th end from the last. It also ends before the first cancelled request, whose
+    tokens are unknown. A request's tokens are spread evenly from its first to its last token, without streaming from
+    its send to its end. Failed requests and the pauses after them take time and give no tokens. None for an empty
+    window.
 
     Otherwise ``sum(output_tokens of ok) / (turn.end_seconds - turn.start_seconds)``.
     """
@@ -139,7 +138,7 @@ def window_seconds(slots: int, samples: typing.Sequence[Sample]) -> tuple[float,
     if len(samples) < slots:
         return None
     firsts = sorted(samples, key=lambda sample: (sample.intended_seconds, sample.request))[:slots]
-    # Every end but those of the slots' last requests brings a next one, so as many ends as slots bring none.
+    # Each end is followed by a next request, except the ends of the slots' last requests: one for each slot.
     last_busy = sorted(sample.end_seconds for sample in samples)[-slots]
     cancelled = (sample.intended_seconds for sample in samples if sample.status == "cancelled")
     return max(sample.end_seconds for sample in firsts), min([last_busy, *cancelled])
@@ -170,13 +169,13 @@ def latency_ms(sample: Sample, metric: "LimitedMetric") -> float | None:
 
 
 def counted(turn: Turn, samples: typing.Sequence[Sample]) -> list[Sample]:
-    """Return the samples of ``turn`` that count: its warm-in and what came after its last counted request do not."""
+    """Return the counted samples of ``turn``, without its warm-in and the requests after its last counted one."""
     end = math.inf if turn.counted is None else turn.uncounted + turn.counted
     return [sample for sample in samples if turn.uncounted <= sample.request < end]
 
 
 def is_within(sample: Sample, limits: typing.Mapping["LimitedMetric", "Limit"]) -> bool:
-    """Whether ``sample`` succeeded within every limit; a failed, refused or unfinished request is not."""
+    """Whether ``sample`` succeeded within every limit; a failed, refused or unfinished request did not."""
     return sample.status == "ok" and all(holds(sample, metric, limit) for metric, limit in limits.items())
 
 
@@ -194,5 +193,5 @@ def is_given_up(sample: Sample, limits: typing.Mapping["LimitedMetric", "Limit"]
 
 
 def share_within(samples: typing.Sequence[Sample], limits: typing.Mapping["LimitedMetric", "Limit"]) -> float | None:
-    """Return the share of ``samples``, 0 to 1, that succeed within every limit; None of none."""
+    """Return the share of ``samples``, 0 to 1, that succeed within every limit; None without samples."""
     return sum(is_within(sample, limits) for sample in samples) / len(samples) if samples else None

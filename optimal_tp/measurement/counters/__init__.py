@@ -1,1 +1,1 @@
-"""What the servers counted themselves, as their /metrics says, and whether that is what was sent to them."""
+"""The servers' own counters, from their /metrics, and whether they agree with the requests that were sent."""

@@ -1,4 +1,4 @@
-"""One reading of a server's counters, and what it counted between two of them."""
+"""One reading of a server's counters, and the difference between two readings."""
 
 import dataclasses
 import typing
@@ -6,76 +6,76 @@ import typing
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Gauges:
-    """What a server says of one moment. None is: it does not say."""
+    """A server's state at one moment. None means that the server does not report the figure."""
 
     running: int | None = None
-    """Requests that it works on."""
+    """Requests that the server works on."""
     waiting: int | None = None
-    """Requests in its queue."""
+    """Requests that wait in its queue."""
     kv_use: float | None = None
-    """Share of its KV cache in use, 0 to 1; of several engines the fullest."""
+    """Share of its KV cache in use, 0 to 1; with several engines, the share of the fullest."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Totals:
-    """What a server counts from its start on; or between two readings. None is: it does not say."""
+    """A server's counters since its start, or between two readings. None means that it does not report the figure."""
 
     prompt_tokens: int | None = None
-    """Of the requests that brought their first token."""
+    """Prompt tokens of the requests that have produced their first token."""
     generation_tokens: int | None = None
     requests: int | None = None
-    """Requests that came to their own end; not the aborted ones."""
+    """Requests that ended by themselves, without aborted ones."""
     preemptions: int | None = None
-    """Times that a request lost its KV blocks to others and was computed again."""
+    """How often a request lost its KV blocks to others and was computed again."""
     prefix_queries: int | None = None
     """Prompt tokens that were looked up in the prefix cache."""
     prefix_hits: int | None = None
-    """Prompt tokens that it had."""
+    """Prompt tokens that the prefix cache held."""
     queue_seconds: float | None = None
-    """Sum of the time that requests waited in the queue."""
+    """Time that requests waited in the queue, summed."""
     queue_requests: int | None = None
     """Requests in that sum."""
     process_cpu_seconds: float | None = None
-    """CPU time of the process that answers. The engine and its workers have processes of their own, which vLLM does not
-    count here."""
+    """CPU time of the process that answers requests. vLLM does not count the engine and its workers here: they have
+    processes of their own."""
     neff_executions: int | None = None
     """On Neuron: calls of a compiled graph."""
     padded_sequences: int | None = None
     """On Neuron: empty places in batches that were executed."""
     padded_tokens: int | None = None
-    """On Neuron: tokens that only filled a bucket."""
+    """On Neuron: tokens that only fill up a bucket."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class CounterReading:
-    """What a server said at one moment."""
+    """A server's counters and gauges at one moment."""
 
     epoch_seconds: float
-    """The wall clock here when it was asked, since 1970."""
+    """When the server was asked, by the wall clock of this machine, since 1970."""
     started_epoch_seconds: float | None = None
-    """When the process began that answered, by its own wall clock; None where several processes share the counters."""
+    """When the answering process started, by its own wall clock; None where several processes share the counters."""
     totals: Totals
     gauges: Gauges
     start_up_seconds: float | None = None
-    """On Neuron: what the server took to start."""
+    """On Neuron: time that the server took to start."""
     compile_seconds: float | None = None
-    """On Neuron: compiling, of all buckets together; of several ranks the slowest."""
+    """On Neuron: time to compile all buckets; with several ranks, the time of the slowest."""
     load_seconds: float | None = None
-    """On Neuron: loading the weights."""
+    """On Neuron: time to load the weights."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class ServerCounts:
-    """What one server said of one turn."""
+    """One server's counters and gauges over one turn."""
 
     seconds: float
-    """Between the two readings."""
+    """Time between the two readings."""
     counted: Totals
-    """Between them; empty where the counters began anew."""
+    """Counted between them; empty where the counters began anew."""
     before: Gauges
     after: Gauges
     began_anew: bool = False
-    """True where a counter fell, or the process that answered began in the turn."""
+    """True where a counter fell or the answering process started during the turn."""
     start_up_seconds: float | None = None
     compile_seconds: float | None = None
     load_seconds: float | None = None
@@ -106,14 +106,14 @@ def between(before: CounterReading, after: CounterReading) -> ServerCounts:
 
 
 def are_other_counters(before: CounterReading, after: CounterReading) -> bool:
-    """Whether the two are of different processes: a counter only rises, and a process begins once."""
+    """Whether the readings come from different processes: a counter only rises, and a process starts once."""
     starts = {before.started_epoch_seconds, after.started_epoch_seconds} - {None}
     pairs = ((getattr(before.totals, name), getattr(after.totals, name)) for name in NAMES)
     return len(starts) > 1 or any(old is not None and new is not None and new < old for old, new in pairs)
 
 
 def _difference(before: Totals, after: Totals) -> Totals:
-    """Return ``after - before``. A counter that appears only after its first event, as a labelled one may, was 0."""
+    """Return ``after - before``. A counter may appear only after its first event (a labelled one does); it was 0."""
     values: dict[str, typing.Any] = {}
     for name in NAMES:
         old, new = getattr(before, name), getattr(after, name)
@@ -122,9 +122,9 @@ def _difference(before: Totals, after: Totals) -> Totals:
 
 
 def of_all(several: typing.Sequence[ServerCounts | None]) -> ServerCounts | None:
-    """Return what several clients of one server saw it count in a turn that they shared; None where one saw nothing.
+    """Return one server's counts in a turn that several clients shared; None where one client could not read them.
 
-    They read it before anybody's first request, and whoever ended last has seen all.
+    Every client read the counters before the first request of any. The client that ended last saw all requests.
     """
     known = [one for one in several if one is not None]
     if not known or len(known) < len(several):

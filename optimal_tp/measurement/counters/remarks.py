@@ -1,4 +1,4 @@
-"""What servers' counters say of a measurement that its figures do not show."""
+"""Remarks on a measurement that only the servers' counters can give."""
 
 import collections.abc
 import statistics
@@ -7,10 +7,10 @@ import typing
 from optimal_tp.measurement.counters.reading import ServerCounts
 
 LEAST_HIT_SHARE = 0.01
-"""Share of prompt tokens from the prefix cache that is worth a remark."""
+"""Least share of prompt tokens from the prefix cache that is worth a remark."""
 BUSY_CORES: typing.Final = (0.9, 1.25)
-"""CPU cores of the answering process from which on it may be what bounds a server: Python runs on one core at a time.
-More than the second means that it computes the model too."""
+"""CPU cores of the answering process between which it may limit a server: Python runs on one core at a time. Above
+the second figure the process computes the model too."""
 
 
 def total(counts: collections.abc.Iterable[ServerCounts], name: str) -> float | None:
@@ -22,9 +22,9 @@ def total(counts: collections.abc.Iterable[ServerCounts], name: str) -> float | 
 def remarks(
     counts: collections.abc.Sequence[ServerCounts], *, are_prompts_alike: bool = False, is_chat: bool = False
 ) -> collections.abc.Iterator[str]:
-    """Yield what ``counts``, of one server or of all of a candidate, say; each goes on after the servers' name.
+    """Yield remarks on ``counts``, of one server or of all servers of a candidate; each follows the servers' name.
 
-    Hits of the prefix cache are said where prompts do not imply them: all differ, but chats begin with one template.
+    Hits of the prefix cache are remarked on unless prompts repeat (``are_prompts_alike``). Chats share a template.
     """
     preempted = total(counts, "preemptions")
     if preempted:

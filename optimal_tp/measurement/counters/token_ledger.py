@@ -1,4 +1,4 @@
-"""The servers' counters against what was sent to them: who else was served, and what is missing."""
+"""Compare the servers' counters with the requests sent to them: other clients and lost tokens show."""
 
 import collections.abc
 import dataclasses
@@ -9,11 +9,11 @@ from optimal_tp.measurement.counters.reading import ServerCounts
 
 
 class CountedRequest(typing.Protocol):
-    """What is needed of a request."""
+    """The fields of a request that the comparison needs."""
 
     @property
     def replica(self) -> int:
-        """Which of the servers it was sent to."""
+        """Number of the server that it was sent to, from 0."""
 
     @property
     def sent_seconds(self) -> float | None:
@@ -21,20 +21,20 @@ class CountedRequest(typing.Protocol):
 
     @property
     def prompt_tokens(self) -> int | None:
-        """As its answer counts."""
+        """As its answer states."""
 
     @property
     def output_tokens(self) -> int | None:
-        """As its answer counts."""
+        """As its answer states."""
 
     @property
     def status(self) -> str:
-        """``ok`` for one that was answered."""
+        """``ok`` for an answered request."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Most:
-    """Most that one request of the turn may have cost a server; None is: not known."""
+    """Most tokens that one request of the turn may have cost a server; None means not known."""
 
     prompt_tokens: int | None
     output_tokens: int | None
@@ -46,10 +46,10 @@ ANYTHING: typing.Final = Most(prompt_tokens=None, output_tokens=None)
 def counter_reasons(
     servers: collections.abc.Sequence[ServerCounts | None], asked: collections.abc.Iterable[CountedRequest], most: Most
 ) -> collections.abc.Iterator[str]:
-    """Yield why a turn cannot be trusted by what its ``servers``, one per replica, counted in it.
+    """Yield the reasons why a turn cannot be trusted, from the counts of its ``servers``, one per replica.
 
-    What was answered counts exactly; what failed or was given up, anything from nothing to ``most``: that is all that
-    the two may differ by. A server that counts nothing is not held against anything.
+    Answered requests must be counted exactly. A request that failed or was given up may count for anything from
+    nothing to ``most``. No other difference is allowed. A server without counts is not checked.
     """
     if not any(servers):
         return
@@ -74,7 +74,7 @@ def _differences(
     name: str, counts: ServerCounts, own: collections.abc.Sequence[CountedRequest], most: Most
 ) -> collections.abc.Iterator[str]:
     counted = counts.counted
-    again = bool(counted.preemptions)  # older engines count a prompt once more when it is computed once more
+    again = bool(counted.preemptions)  # older engines count a prompt again when they compute it again
     answered = [one for one in own if one.status == "ok"]
     rows = (
         ("prompt tokens", counted.prompt_tokens, [one.prompt_tokens for one in answered], most.prompt_tokens, again),
