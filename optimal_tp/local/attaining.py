@@ -1,10 +1,10 @@
-"""A program of its own, run by the servers' Python: what one core of this machine attains, reading and computing.
+"""Measure what one core of this machine attains when it reads and computes. The servers' Python runs this program.
 
-Reading is a bitwise or over all of a buffer: it writes nothing, as a decode step writes next to nothing, while a copy's
-traffic depends on how the cache treats what it overwrites. The buffer is as large as what a core of a server reads in a
-step, and every page was written before. The same loop on a buffer that fits a core's own cache must be twice as fast,
-or the loop and not memory was timed. Computing is a matrix product in the servers' number format and in float32, in
-which any format can be computed; the faster counts.
+Reading is a bitwise OR over a whole buffer. It writes nothing, as a decode step writes next to nothing; the traffic of
+a copy would depend on how the cache treats overwritten lines. The buffer has as many bytes as a server's core reads in
+a step, and every page was written before. The same loop must be twice as fast on a buffer that fits a core's own cache;
+otherwise the loop was timed, not memory. Computing is a matrix product in the servers' number format and in float32,
+which can stand in for any format; the faster of the two counts.
 """
 
 import contextlib
@@ -20,11 +20,11 @@ import typing
 CACHED_BYTES = 512 * 1024
 LEAST_SPEED_UP = 2.0
 SIDE = 1024
-"""Of the matrices."""
+"""Rows and columns of the matrices."""
 
 
 def best_seconds(work: typing.Callable[[], object], budget_seconds: float) -> list[float]:
-    """Return the seconds of each pass: one at least, and as many as begin within the budget."""
+    """Return the seconds of each pass: at least one pass, and every pass that begins within the budget."""
     found: list[float] = []
     end = time.perf_counter() + budget_seconds
     while not found or time.perf_counter() < end:
@@ -62,7 +62,7 @@ def compute(dtypes: list[str], budget_seconds: float) -> dict[str, float]:
 
 
 def main() -> None:
-    """Import everything, say that it is ready, and measure when told to.
+    """Import everything, print "ready", and measure when a line arrives on standard input.
 
     Arguments: number of the core, bytes of the buffer, seconds in all, number formats.
     """

@@ -14,7 +14,7 @@ from optimal_tp.local.server import ROOT
 
 @contextlib.contextmanager
 def local_endpoints() -> typing.Iterator[str]:
-    """Start the endpoints, yield their URL, end them. Raises ServerFailed if they do not start."""
+    """Start the endpoints, yield their URL, then stop them. Raises ServerFailed if they do not start."""
     process = subprocess.Popen(
         [sys.executable, "-m", "optimal_tp.local.endpoints"],
         stdin=subprocess.PIPE,
@@ -28,7 +28,7 @@ def local_endpoints() -> typing.Iterator[str]:
         line = process.stdout.readline().strip() if process.stdout else ""
         if not line.isdigit():
             _, errors = process.communicate()
-            last = errors.strip().splitlines()[-1:] or ["no word"]
+            last = errors.strip().splitlines()[-1:] or ["they printed nothing"]
             raise ServerFailed(
                 f"the local CloudWatch and S3 endpoints did not start: {last[0]}; run `make local` to install them"
             )

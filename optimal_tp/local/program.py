@@ -53,26 +53,26 @@ class LocalRequest:
     profile_name: str
     """As the user named it, kept with the run."""
     model_directory: pathlib.Path | None
-    """The user's own model; None makes random weights in the profile's shape, as a directory without weights does in
-    its own."""
+    """The user's own model; None means random weights in the profile's shape. A directory without weights gets random
+    weights in its own shape."""
     out: pathlib.Path
-    """Folder that gets a folder per run."""
+    """Folder in which each run gets a folder."""
     python: pathlib.Path
     """Interpreter of the environment that holds vLLM."""
     folder: str | None = None
-    """Name of the run's folder in a sweep, which has the link to the newest; None: the run's own name."""
+    """Name of the run's folder in a sweep; None: the run's own name, and the link to the newest run leads to it."""
     model_title: str = ""
-    """The model's, before the candidate in the metrics of a sweep; empty for one model alone."""
+    """The model's title before the candidate in the metrics of a sweep; empty for a single model."""
     predict: Predict | None = None
-    """Makes the plan's prediction that the verdict is held against; None makes none."""
+    """Makes the plan's prediction that the verdict is compared with; None makes none."""
 
 
 async def run_locally(request: LocalRequest, *, watcher: Watcher, halt: Halt) -> int:
     """Run the experiment of ``request``, end with its verdict, and return the exit status.
 
-    The report is made from what the bucket on loopback holds. Raises SettingsError, CapacityError, ServerFailed,
-    StorageFailed or Interrupted. Whatever happens, no process is left running, and what was measured until then is in
-    the run's folder.
+    The report is made from the results in the bucket on loopback. Raises SettingsError, CapacityError, ServerFailed,
+    StorageFailed or Interrupted. Whatever happens, no process is left running, and everything measured until then is
+    in the run's folder.
     """
     _check_python(request.python)
     own = request.model_directory
@@ -136,7 +136,7 @@ async def run_locally(request: LocalRequest, *, watcher: Watcher, halt: Halt) ->
 
 
 def _attained(request: LocalRequest, found: collections.abc.Sequence[ServerPlace], shape: ModelShape) -> Attained:
-    """Return what the servers' cores attain. No server may run meanwhile."""
+    """Measure what the servers' cores attain. No server may run meanwhile."""
     local = request.profile.local
     served = [place for place in found if place.reason is None]
     cores = sorted({core for place in served for each in place.cores for core in each})
@@ -145,7 +145,7 @@ def _attained(request: LocalRequest, found: collections.abc.Sequence[ServerPlace
 
 
 def _with_own_name(workloads: WorkloadSettings, own: pathlib.Path | None) -> WorkloadSettings:
-    """Return ``workloads`` of the model in the folder ``own``: every report calls what is served by its name."""
+    """Return ``workloads`` with the name of the folder ``own`` as the model's, so that every report uses it."""
     if own is None:
         return workloads
     named = workloads.model.model_copy(update={"name": own.resolve().name, "revision": "folder"})
@@ -169,7 +169,7 @@ def weights(request: LocalRequest) -> str:
 
 
 def point_to(folder: pathlib.Path, link: pathlib.Path) -> None:
-    """Let ``link`` be the newest run; anything else of that name is the user's and stays."""
+    """Point the symbolic link ``link`` to the newest run; a file or folder of that name is the user's and stays."""
     if link.is_symlink():
         link.unlink()
     if not link.exists():
@@ -197,18 +197,18 @@ def _model_directory(request: LocalRequest, shape: ModelShape) -> collections.ab
 
 
 class Aws:
-    """The clients of the endpoints on loopback, made as in a cluster but for the endpoint and its credentials."""
+    """The clients of the endpoints on loopback: only endpoint and credentials differ from a cluster's."""
 
     def __init__(self, endpoint: str, *, prefix: str) -> None:
         """Make the clients and the bucket."""
         session = boto3.Session(
-            # A profile that the shell names is none of its business, and may not even be there.
+            # Ignore an AWS profile that the shell names: it is not needed here and may not exist.
             botocore_session=botocore.session.Session(session_vars={"profile": (None, None, None, None)}),
             aws_access_key_id="loopback",
             aws_secret_access_key="loopback",  # noqa: S106 - moto takes any
             region_name="us-east-1",
         )
-        # Loopback is reached without the proxy that a shell may name.
+        # Reach loopback directly, even where the shell names a proxy.
         direct = botocore.config.Config(proxies={})
         self.s3 = session.client("s3", endpoint_url=endpoint, config=direct)
         # boto3's generated signature is narrower than the keyword arguments that the publisher passes.
@@ -277,8 +277,8 @@ async def sweep_locally(
 ) -> int:
     """Run ``request`` for each of ``profiles``, and return the gravest exit status of all.
 
-    Raises what ``run_locally`` raises for an interruption or a full disk, SettingsError for a model directory: a sweep
-    has several models.
+    Raises the errors of ``run_locally`` for an interruption or a full disk, and SettingsError for a model directory,
+    because a sweep has several models.
     """
     if request.model_directory is not None:
         rule = f"must go with a profile of one model; this one has {len(profiles)}"

@@ -1,4 +1,4 @@
-"""The roof of this machine's cores, measured before a run and after it: nobody publishes a virtual core's."""
+"""The roof of this machine's cores, measured before and after a run: for a virtual core no figure is published."""
 
 import collections.abc
 import contextlib
@@ -19,15 +19,15 @@ from optimal_tp.measurement.estimate import figure, percent, plural
 from optimal_tp.plan.roofline.work import step_weights
 
 SECONDS = 2.0
-"""Of one measurement, all cores at once; importing the servers' libraries takes longer."""
+"""Length of one measurement, all cores at once; importing the servers' libraries takes longer."""
 PATIENCE_SECONDS = 120.0
 LARGEST_BYTES = 512 * 1024**2
-"""Of a core's buffer: beyond it a machine's memory might not hold those of all cores."""
+"""Largest buffer of a core: with larger ones a machine's memory might not hold those of all cores."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Attained:
-    """The roof, or why there is none; ``words`` say it."""
+    """The roof in ``words`` too, which say why where there is none."""
 
     roof: Roof | None
     words: str
@@ -42,9 +42,9 @@ def attained_roof(
     *,
     seconds: float = SECONDS,
 ) -> Attained:
-    """Return what ``cores`` attain, each, while all of them read and compute; the run goes on without where none can.
+    """Return what each of ``cores`` attains while all read and compute; a failure leaves the run without a roof.
 
-    ``python`` is the servers' interpreter, ``buffer_bytes`` what one core reads in a step.
+    ``python`` is the servers' interpreter, ``buffer_bytes`` the bytes that one core reads in a step.
     """
     dtypes = [*dict.fromkeys((dtype, "float32"))]
     try:
@@ -78,10 +78,10 @@ def sentence(roof: Roof) -> str:
 
 
 def physics_of(shape: ModelShape, dtype_bytes: int, before: Roof | None, after: Roof | None) -> Physics | None:
-    """Return what a run is held against when its roof was measured ``before`` the servers came and ``after`` they went.
+    """Return the physics of a run whose roof was measured ``before`` the servers started and ``after`` they ended.
 
-    Each figure is the larger of both, because a bound that the clock or a neighbour lowered once would be none. A roof
-    that could not be measured is None; so is the answer where neither could.
+    Each figure is the larger of the two: the clock or a neighbour may have lowered one, which then bounds nothing. A
+    roof that could not be measured is None; so is the answer where neither could.
     """
     measured = tuple(each for each in (before, after) if each is not None)
     if not measured:
@@ -112,7 +112,7 @@ def _larger(physics: Physics) -> Roof:
 
 
 def buffer_bytes(shape: ModelShape, dtype_bytes: int, largest_degree: int) -> int:
-    """Return what a core of the largest server reads in a step: the least of all, so that caches help the roof most."""
+    """Return the bytes that a core of the largest server reads in a step: the fewest, so caches help the roof most."""
     return min(LARGEST_BYTES, max(8, step_weights(shape) * dtype_bytes // largest_degree))
 
 
@@ -124,7 +124,7 @@ def _answers(
     environment: collections.abc.Mapping[str, str],
     seconds: float,
 ) -> list[dict[str, typing.Any]]:
-    """Return what each core's process found, all of them told to begin when the last was ready."""
+    """Return the figures of each core's process; all begin when the last is ready."""
     program = str(pathlib.Path(attaining.__file__).resolve())
     with contextlib.ExitStack() as stack:
         processes = [
@@ -147,7 +147,7 @@ def _answers(
 def _process(
     words: list[str], environment: collections.abc.Mapping[str, str]
 ) -> collections.abc.Iterator[subprocess.Popen[str]]:
-    """Run ``words``; the process is gone afterwards."""
+    """Run the command ``words``, and end it afterwards."""
     process = subprocess.Popen(
         words,
         stdin=subprocess.PIPE,

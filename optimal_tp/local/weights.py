@@ -1,4 +1,4 @@
-"""Model directories: the user's own, and ones without weights, which vLLM makes random ones for."""
+"""Model directories: the user's own, and directories without weights, for which vLLM makes random ones."""
 
 import json
 import pathlib
@@ -20,22 +20,22 @@ _CHAT_TEMPLATE = (
     "{% for message in messages %}w2000 {{ message['content'] }} w2001 {% endfor %}"
     "{% if add_generation_prompt %}w2002{% endif %}"
 )
-"""Three words around a message, so that chats have a template as those of trained models do."""
+"""Puts three words around a message, so that chats have a template as with trained models."""
 _END_ID = 1
 TOKENIZER: typing.Final = "tokenizer"
-"""Folder of a made tokenizer that would not be loaded from beside the model."""
+"""Folder of a generated tokenizer, for model families that would not load it from the model's own folder."""
 _REPLACED = frozenset({"qwen2"})
-"""Families for which transformers puts its own class in the place of the tokenizer's (5.19, tokenization_auto.py,
-MODELS_WITH_INCORRECT_HUB_TOKENIZER_CLASS): that would know none of our words. Tried with vLLM 0.32, 2026-11-28."""
+"""Families whose tokenizer transformers replaces by a class of its own (5.19, tokenization_auto.py,
+MODELS_WITH_INCORRECT_HUB_TOKENIZER_CLASS), which would know none of our words. Tried with vLLM 0.32, 2026-11-28."""
 _WEIGHTS = ("*.safetensors", "*.bin", "*.pt", "*.gguf")
 _TOKENIZER = ("tokenizer.json", "tokenizer.model", "tokenizer_config.json", "vocab.json", "merges.txt")
 _REMEDY = "set MODEL to a directory as downloaded from a model hub: config.json, tokenizer and weights"
 
 
 def write_model(folder: pathlib.Path, shape: ModelShape, *, max_position_tokens: int) -> None:
-    """Write into ``folder`` what vLLM reads of a model of such a shape before its weights: configuration and tokenizer.
+    """Write into ``folder`` the files that vLLM reads before a model's weights: configuration and tokenizer.
 
-    The shape is one of ``facts.known``.
+    ``shape`` must be one of ``facts.known``.
     """
     config = {
         "architectures": [FAMILIES[shape.family].architecture],
@@ -59,9 +59,9 @@ def write_model(folder: pathlib.Path, shape: ModelShape, *, max_position_tokens:
 
 
 def write_model_like(folder: pathlib.Path, own: pathlib.Path) -> None:
-    """Write into ``folder`` a model without weights by the config.json in ``own``, with its tokenizer if there is one.
+    """Write into ``folder`` a model without weights, with the config.json in ``own`` and its tokenizer if it has one.
 
-    A model that sees becomes its text model, and packed weights become plain ones.
+    A model that takes images becomes its text model, and packed weights become plain ones.
     """
     config = dict(text_part(_read(own)))
     config.pop("quantization_config", None)
@@ -112,7 +112,7 @@ def has_weights(folder: pathlib.Path) -> bool:
 def read_sizes(folder: pathlib.Path) -> Sizes:
     """Return the sizes of the user's model in ``folder``.
 
-    Raises SettingsError for a folder without a readable config.json or with one whose memory cannot be counted.
+    Raises SettingsError for a folder without a readable config.json or with a model whose memory cannot be counted.
     """
     index = folder / INDEX
     found = _read(folder)
@@ -120,9 +120,9 @@ def read_sizes(folder: pathlib.Path) -> Sizes:
 
 
 def packed_bits(folder: pathlib.Path, sizes: Sizes) -> float | None:
-    """Return the bits of a weight of the layers where the weights in ``folder`` are packed; None where they are plain.
+    """Return the bits of a layer's weight where the weights in ``folder`` are packed; None where they are plain.
 
-    A folder without weights gets plain ones. Raises SettingsError for a scheme whose bits are not known.
+    A folder without weights gets plain ones. Raises SettingsError for a scheme whose bits are unknown.
     """
     if sizes.quantization is None or not has_weights(folder):
         return None

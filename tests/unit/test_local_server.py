@@ -121,7 +121,7 @@ def test_a_server_that_loads_too_long_is_told() -> None:
 
     assert str(_late(typing.cast("LocalServer", loading), 60)) == (
         "the server of TP2 was not ready after local.ready_timeout_seconds (60 s); its log /tmp/log ends: Loading "
-        "weights; raise it in the profile if it was still loading"
+        "weights; raise the timeout in the profile if the server was still loading"
     )
 
 
@@ -164,7 +164,7 @@ def test_local_endpoints_that_do_not_start_are_told(monkeypatch: pytest.MonkeyPa
     with pytest.raises(ServerFailed) as failed, local_endpoints():
         pass
     assert str(failed.value) == (
-        "the local CloudWatch and S3 endpoints did not start: no word; run `make local` to install them"
+        "the local CloudWatch and S3 endpoints did not start: they printed nothing; run `make local` to install them"
     )
 
 
