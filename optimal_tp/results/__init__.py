@@ -1,1 +1,1 @@
-"""A run at rest: written to a folder or a bucket, and read again."""
+"""Stored runs: write them to a folder or a bucket, and read them again."""

@@ -1,4 +1,4 @@
-"""Where a run's record and samples are kept: a folder first, then a bucket beside it where there is one."""
+"""Store a run's record and samples: in a folder first, then in a bucket where there is one."""
 
 import collections.abc
 import pathlib
@@ -24,7 +24,7 @@ def samples_name(part: int) -> str:
 
 
 class Bucket:
-    """A prefix of an S3 bucket. What could not be stored is tried again at the next call."""
+    """A prefix of an S3 bucket. Each call tries again to store the files that an earlier one could not."""
 
     def __init__(self, client: "S3Client", bucket: str, prefix: str) -> None:
         """Put objects into ``bucket`` below ``prefix`` (no slash at its end)."""
@@ -41,7 +41,7 @@ class Bucket:
         return f"s3://{self._bucket}/{self._prefix}"
 
     def put_progress(self, content: bytes) -> str | None:
-        """Store how far the run is; returns why that could not be done, None if it was. No file waits for it."""
+        """Store how far the run is; return why that failed, None if it did not. A failure is not tried again."""
         try:
             self._client.put_object(Bucket=self._bucket, Key=f"{self._prefix}/{PROGRESS}", Body=content)
         except (botocore.exceptions.BotoCoreError, botocore.exceptions.ClientError) as error:
@@ -49,10 +49,10 @@ class Bucket:
         return None
 
     def fetch(self, folder: pathlib.Path, wanted: typing.Callable[[str], bool], last: str) -> None:
-        """Copy the objects whose name is ``wanted`` into ``folder``, the one called ``last`` after all others.
+        """Copy the objects whose names are ``wanted`` into ``folder``, the one called ``last`` after all others.
 
-        A folder that has it has all. Raises StorageFailed where the bucket does not give them or the folder takes no
-        more: begun anew a run would be paid twice, so whoever starts this process is to try again.
+        A folder that has ``last`` has all of them. Raises StorageFailed where the bucket cannot be read or the folder
+        not written. The process must then be started again: a new run in its place would be paid twice.
         """
         start = f"{self._prefix}/"
         try:
@@ -67,7 +67,7 @@ class Bucket:
             raise storage_failed(folder, error) from None
 
     def store(self, files: collections.abc.Iterable[pathlib.Path]) -> None:
-        """Store ``files`` under their names, and what is left from earlier calls; ``failure`` says what was not."""
+        """Store ``files`` under their names, and those left from earlier calls; ``failure`` says what was not."""
         self._waiting |= {file.name: file for file in files}
         self.failure = None
         for name, file in list(self._waiting.items()):
@@ -81,7 +81,7 @@ class Bucket:
 
 
 def new_folder(folder: pathlib.Path, *, exist_ok: bool = False) -> pathlib.Path:
-    """Make ``folder``, not there yet unless ``exist_ok``, and return its absolute path. Raises StorageFailed."""
+    """Make ``folder``, which must not exist unless ``exist_ok``, and return its absolute path. Raises StorageFailed."""
     try:
         folder.mkdir(parents=True, exist_ok=exist_ok)
     except OSError as error:
@@ -92,7 +92,7 @@ def new_folder(folder: pathlib.Path, *, exist_ok: bool = False) -> pathlib.Path:
 def write_record(folder: pathlib.Path, record: RunRecord) -> pathlib.Path:
     """Write ``record`` into ``folder`` whole or not at all, and return its path.
 
-    Raises StorageFailed when the folder takes no more.
+    Raises StorageFailed when the folder cannot be written.
     """
     return write_whole(folder, RECORD, encode_run(record))
 
@@ -100,7 +100,7 @@ def write_record(folder: pathlib.Path, record: RunRecord) -> pathlib.Path:
 def write_whole(folder: pathlib.Path, name: str, text: str) -> pathlib.Path:
     """Write ``text`` into ``folder`` as ``name``, whole or not at all, and return its path.
 
-    Raises StorageFailed when the folder takes no more.
+    Raises StorageFailed when the folder cannot be written.
     """
     path = folder / name
     try:
@@ -111,7 +111,7 @@ def write_whole(folder: pathlib.Path, name: str, text: str) -> pathlib.Path:
 
 
 def storage_failed(folder: pathlib.Path, error: OSError) -> StorageFailed:
-    """Return the error that tells that ``folder`` could not be written."""
+    """Return the error that says that ``folder`` cannot be written."""
     return StorageFailed(
         f"results cannot be written to {folder} ({error.strerror}); earlier results are intact; "
         "free space there or name another folder"

@@ -22,14 +22,14 @@ class LoadedRun:
     """One for each request of those turns."""
     verdict: Verdict
     notes: tuple[str, ...]
-    """What of the files could not be read, one sentence each."""
+    """Parts of the files that could not be read, one sentence each."""
 
 
 def load_run(source: str | os.PathLike[str]) -> LoadedRun:
     """Return the run in ``source``: a folder, or ``s3://bucket/prefix`` with your credentials.
 
     Raises ``optimal_tp.errors.SettingsError`` where there is no run to read, and botocore's errors where the bucket
-    does not give it.
+    cannot be read.
     """
     place = os.fspath(source)
     found = read(place, boto3.client("s3") if place.startswith("s3://") else None)

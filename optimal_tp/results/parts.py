@@ -1,4 +1,4 @@
-"""One run from the parts that several processes kept: each turn once, with everybody's samples of it."""
+"""Join the parts of one run that several processes stored: each turn once, with the samples of all processes."""
 
 import collections
 import dataclasses
@@ -18,14 +18,14 @@ from optimal_tp.verdict.race.capacity import fit
 from optimal_tp.verdict.readings import reading, throughput
 
 CLOCK_TOLERANCE_MS = 100.0
-"""Clocks of one run may be apart by this: a hundredth of a turn of ten seconds."""
+"""Clocks of one run may differ by this: a hundredth of a turn of ten seconds."""
 
 Faults = typing.Mapping[Key, tuple[str, ...]]
 _GRAVEST: tuple[Ending, ...] = ("failed", "interrupted", "running", "budget", "blocks", "settled")
 
 
 class OfPod(typing.NamedTuple):
-    """What one process kept."""
+    """The part of a run that one process stored."""
 
     part: Part
     record: RunRecord
@@ -41,12 +41,12 @@ class Joined:
     void: tuple[str, ...]
     """Why the parts are not one run; empty if they are."""
     faults: Faults
-    """By turn: why it cannot be trusted, as each process's own audit and the clocks say."""
+    """Why a turn cannot be trusted, by turn: from each process's own audit and from the clocks."""
     notes: tuple[str, ...]
 
 
 def join(parts: typing.Sequence[OfPod]) -> Joined:
-    """Return the run of ``parts``, at least one of them."""
+    """Return the run that ``parts``, at least one, make up."""
     ordered = sorted(parts, key=lambda each: each.part.pod)
     first = ordered[0].record
     turns, faults, unfinished = _turns(ordered, first.settings)
@@ -64,8 +64,8 @@ def join(parts: typing.Sequence[OfPod]) -> Joined:
         )
     if first.settings.load.rates_per_second_per_core is None:
         notes.append(
-            "no turn was held out of the fleet planning model: several load generators take it at a stated rate, also "
-            "without limits; set workloads.load.rates_per_second_per_core"
+            "no turn was held out of the fleet planning model: with several load generators it needs a stated rate, "
+            "even without limits; set workloads.load.rates_per_second_per_core"
         )
     ending, detail = _ending(ordered)
     return Joined(
@@ -114,7 +114,7 @@ _ALIKE: typing.Final[dict[str, typing.Callable[[OfPod], object]]] = {
 
 
 def _clocks(parts: typing.Sequence[OfPod]) -> typing.Iterator[str]:
-    """Hold what the kernels say of their clocks against the tolerance; processes on one machine share one."""
+    """Compare the clock errors that the kernels state with the tolerance; processes on one machine share a clock."""
     for each in parts:
         error = each.part.clock_error_ms
         if error is None:
@@ -130,7 +130,7 @@ def _clocks(parts: typing.Sequence[OfPod]) -> typing.Iterator[str]:
 
 
 def _turns(parts: typing.Sequence[OfPod], settings: WorkloadSettings) -> tuple[list[Turn], Faults, int]:
-    """Return each turn that all its processes took, by its start, with its faults; and how many others there are."""
+    """Return the turns that all their processes took, by start, their faults, and the number of the other turns."""
     grouped = [samples_by_turn(each.samples) for each in parts]
     taken: dict[Key, list[tuple[int, Turn]]] = {}
     for index, each in enumerate(parts):
@@ -190,7 +190,7 @@ def _counted_together(own: typing.Sequence[Turn]) -> tuple[ServerCounts | None, 
 
 
 def _apart(turn: Turn, own: typing.Sequence[Turn]) -> typing.Iterator[str]:
-    """Hold the starts of a turn against each other: a clock that was set meanwhile shows here."""
+    """Compare the starts of a turn: a clock that was set meanwhile shows here."""
     starts = [each.start_epoch_seconds for each in own]
     known = [start for start in starts if start is not None]
     if len(known) < len(starts):
@@ -204,9 +204,10 @@ def _apart(turn: Turn, own: typing.Sequence[Turn]) -> typing.Iterator[str]:
 
 
 def _compared(turns: list[Turn], samples: tuple[Sample, ...], record: RunRecord) -> list[Turn]:
-    """Return ``turns`` with one block turn of each candidate a block: the one at its best of the stated loads.
+    """Return ``turns`` with one block turn for each candidate and block: the one at its best stated load.
 
-    With limits that is the rate nearest to the capacity that the rising load shows, else the load of most throughput.
+    With limits the best load is the rate nearest to the capacity that the rising load shows; without limits, the load
+    with the most throughput.
     """
     grouped = samples_by_turn(samples)
     cores = {each.candidate: each.cores_used for each in record.degrees}
@@ -228,7 +229,7 @@ def _compared(turns: list[Turn], samples: tuple[Sample, ...], record: RunRecord)
                 best[candidate] = max(known)[1]
 
     def load(turn: Turn) -> float | None:
-        """Return what told the loads of a candidate apart: slots, or the logarithm of the rate per core."""
+        """Return the load of ``turn``: its slots, or the logarithm of its rate per core."""
         return turn.concurrency if turn.rate_per_second is None else math.log(turn.rate_per_second / cores[of(turn)])
 
     return [turn for turn in turns if turn.stage != "block" or load(turn) == best.get(of(turn), load(turn))]

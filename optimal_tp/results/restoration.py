@@ -1,4 +1,4 @@
-"""A run under way, as its folder or its bucket holds it after the death of its process; whole again, to go on with."""
+"""Restore a run whose process died from its folder or its bucket, so that it can continue."""
 
 import collections.abc
 import dataclasses
@@ -20,28 +20,28 @@ _OVER: tuple[Ending, ...] = ("settled", "budget", "blocks")
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Restored:
-    """What was kept of a run."""
+    """The stored part of a run."""
 
     record: RunRecord
-    """With every turn, also the one that was cut short; its ending is ``running`` for a run that is to go on."""
+    """With every turn, including the one that was cut short; its ending is ``running`` if the run can continue."""
     samples: tuple[tuple[Sample, ...], ...]
-    """Of each turn of the record, each as ``brief`` leaves it."""
+    """Samples of each turn of the record, as ``brief`` returns them."""
     parts: int
     """Number of the next file of samples."""
 
     @property
     def is_over(self) -> bool:
-        """Whether the run has come to its end, so that nothing is left to measure."""
+        """Whether the run has ended, so that nothing is left to measure."""
         return self.record.ending in _OVER
 
 
 def restored(folder: pathlib.Path, bucket: Bucket | None) -> Restored | None:
-    """Return the run in ``folder``, or else the one in ``bucket``, made whole in ``folder``; None where none was begun.
+    """Return the run in ``folder``, otherwise the one in ``bucket``, repaired in ``folder``; None where none was begun.
 
-    A file of samples may end in the middle of one, which is left out. Samples after those of the last whole turn are a
-    turn in whose middle the process ended: they are kept as a turn of the stage ``cut``. A turn that a signal cut short
-    is one too. Turns whose samples are lost are left out. Raises ResumeFailed for a record that this release does not
-    read, or one with samples that are not its own, StorageFailed where bucket or folder fail.
+    An incomplete sample at the end of a file is left out. Samples after those of the last whole turn belong to a turn
+    during which the process ended: they become a turn of the stage ``cut``. So does a turn that a signal cut short.
+    Turns whose samples are lost are left out. Raises ResumeFailed for a record that this release cannot read or whose
+    samples belong to another turn, StorageFailed where the bucket or the folder fails.
     """
     if bucket is not None and not (folder / RECORD).exists():
         bucket.fetch(folder, lambda name: name in (RECORD, TURN_LOG) or _PART.fullmatch(name) is not None, RECORD)
@@ -73,7 +73,7 @@ def _number(name: str) -> int:
 
 
 def _texts(folder: pathlib.Path) -> dict[str, str]:
-    """Return record, log and samples by name, parts in their order. A process that was killed leaves broken bytes."""
+    """Return record, log and samples by name, parts in their order. A killed process may leave broken bytes."""
     names = sorted((path.name for path in folder.iterdir()), key=lambda name: (_number(name), name))
     wanted = [name for name in names if name in (RECORD, TURN_LOG) or _number(name) >= 0]
     return {name: (folder / name).read_text(encoding="utf-8", errors="replace") for name in wanted}
@@ -90,7 +90,7 @@ def _record(folder: pathlib.Path, texts: collections.abc.Mapping[str, str]) -> R
 def _whole_turns(
     folder: pathlib.Path, recorded: tuple[Turn, ...], samples: collections.abc.Sequence[Sample]
 ) -> tuple[tuple[Turn, ...], tuple[tuple[Sample, ...], ...]]:
-    """Return the turns that are whole, from the first, each with its samples: they were kept turn by turn."""
+    """Return the whole turns, from the first on, each with its samples, which are stored in the order of turns."""
     turns: list[Turn] = []
     own: list[tuple[Sample, ...]] = []
     first = 0
@@ -119,7 +119,7 @@ def _write_parts(
     whole: int,
     cut: collections.abc.Sequence[Sample],
 ) -> None:
-    """Write the files anew that end in the middle of a sample, or hold samples of the turn that was cut short."""
+    """Rewrite the files that end in the middle of a sample, or hold samples of the turn that was cut short."""
     first = 0
     for name, own in parts.items():
         end = first + len(own)
@@ -130,7 +130,7 @@ def _write_parts(
 
 
 def _cut_turn(samples: collections.abc.Sequence[Sample]) -> Turn:
-    """Return what ``samples``, at least one, say of their turn: what was asked of it, and from when until when."""
+    """Return the turn of ``samples``, at least one, as far as they show it: its load, its start and its end."""
     first = samples[0]
     return Turn(
         stage="cut",

@@ -18,7 +18,7 @@ from optimal_tp.verdict.rule import decide
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class StoredVerdict:
-    """What every version of ``verdict.json`` says."""
+    """The facts that every version of ``verdict.json`` states."""
 
     schema_version: int
     outcome: Outcome
@@ -29,7 +29,7 @@ class StoredVerdict:
 def read_stored(text: str) -> StoredVerdict:
     """Return the verdict in a ``verdict.json`` of any version up to this one.
 
-    Raises ValueError for a text that is cut, newer than this program, or no verdict.
+    Raises ValueError for a text that is truncated, newer than this program, or not a verdict.
     """
     data = json.loads(text)
     version = data.get("schema_version") if isinstance(data, dict) else None
@@ -59,13 +59,13 @@ class Retrial:
     difference: str | None
     """How the stored verdict differs; None where it says the same or there is none."""
     prediction: Prediction | None = None
-    """The plan's; None where nobody made one."""
+    """The plan's prediction; None where none was made."""
     left_out: tuple[tuple[Turn, str], ...] = ()
-    """Turns that the audit took away, and why."""
+    """Turns that the audit left out, and why."""
 
 
 def retry(source: Source, predict: Predict | None = None) -> Retrial:
-    """Return the verdict on a stored run; with ``predict`` held against the plan of the same run."""
+    """Return the verdict on a stored run; with ``predict``, compared with the plan of the same run."""
     audited = audit_run(source.record, source.samples, source.faults)
     notes = (*source.notes, *audited.left_out)
     void = dict(audited.void_reasons)

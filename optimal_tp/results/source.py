@@ -1,4 +1,4 @@
-"""Reads what a run stored, from a folder or a bucket, and says what of it could not be read."""
+"""Read a stored run from a folder or a bucket, and say which parts of it could not be read."""
 
 import dataclasses
 import json
@@ -39,14 +39,14 @@ class Source:
     void: tuple[str, ...] = ()
     """Why the parts of several processes are not one run."""
     faults: Faults = dataclasses.field(default_factory=dict)
-    """By turn: what several processes' own audits found."""
+    """Faults that several processes' own audits found, by turn."""
 
 
 def read(source: str, s3: "S3Client | None" = None) -> Source:
     """Return the run in ``source``: a folder, or ``s3://bucket/prefix`` read through ``s3``.
 
-    A run of several pods has no record but theirs, below ``pod-0``, ``pod-1`` and so on: they are joined. A samples
-    file may end in a cut line. Raises SettingsError where there is no run to read.
+    A run of several pods has only the pods' records, below ``pod-0``, ``pod-1`` and so on, which are joined. A samples
+    file may end in an incomplete line. Raises SettingsError where there is no run to read.
     """
     texts = _from_bucket(source, s3) if source.startswith("s3://") else _from_folder(source)
     stored = texts.get("verdict.json")
@@ -74,7 +74,7 @@ def read(source: str, s3: "S3Client | None" = None) -> Source:
 
 
 def _receipt(text: str | None) -> tuple[Receipt | None, tuple[str, ...]]:
-    """Return the receipt of all pods, which lies beside their folders, and why it could not be read."""
+    """Return the receipt of all pods, which lies beside their folders, and why it could not be read, if so."""
     try:
         return None if text is None else decode_receipt(text), ()
     except ValueError as error:
@@ -84,7 +84,7 @@ def _receipt(text: str | None) -> tuple[Receipt | None, tuple[str, ...]]:
 def _one(
     source: str, texts: typing.Mapping[str, str], folder: str
 ) -> tuple[RunRecord, tuple[Sample, ...], tuple[str, ...]]:
-    """Return record, samples and notes of what one process kept in ``folder`` ("", or "pod-0/") of ``source``."""
+    """Return record, samples and notes that one process stored in ``folder`` ("", or "pod-0/") of ``source``."""
     record = with_logged(_record(source, texts[f"{folder}run.json"]), texts.get(f"{folder}{TURN_LOG}", ""))
     samples: list[Sample] = []
     notes: list[str] = []
@@ -147,7 +147,7 @@ def _record(source: str, text: str) -> RunRecord:
 
 
 def samples_in(text: str, name: str) -> tuple[list[Sample], str | None]:
-    """Return the samples in ``text``, a line each, and a sentence for the lines of the file ``name`` that hold none."""
+    """Return the samples in ``text``, one a line, and a sentence on the lines of the file ``name`` that hold none."""
     found: list[Sample] = []
     bad: list[int] = []
     lines = text.splitlines()
@@ -171,7 +171,7 @@ def _sample(line: str) -> Sample:
     try:
         return _SAMPLE.validate_json(line)
     except ValueError:
-        # Half the time, but refuses half a surrogate pair, which a detail that quotes a server may have.
+        # validate_json takes half the time, but refuses half a surrogate pair, which a quote of a server may have.
         return _SAMPLE.validate_python(json.loads(line))
 
 

@@ -1,4 +1,4 @@
-"""Samples on their way to disk: JSON Lines, a bounded buffer, whole lines whatever happens."""
+"""Write samples to disk as JSON Lines, with a bounded buffer; whatever happens, the file ends with a whole line."""
 
 import contextlib
 import os
@@ -13,20 +13,21 @@ _BUFFER_BYTES = 65_536
 
 
 class Spool:
-    """Writes samples to a file of their own. At most ``buffer_bytes`` wait in memory; a write goes out at once.
+    """Writes samples to a file of their own. At most ``buffer_bytes`` wait in memory; a full buffer is written at once.
 
-    What the system has taken outlives the process, whatever ends it; of a machine that fails only ``close`` is safe.
+    Samples that the system has taken survive the end of the process, whatever ends it. Only ``close`` makes them safe
+    from a failing machine.
 
-    Every method raises StorageFailed if the disk does not take what was added: the file then ends with a whole line and
-    nothing more is written, and the sentence says how many samples it holds and how many of those added it does not.
-    ``add`` goes on counting and raising after that, so that the last sentence accounts for every sample.
+    Every method raises StorageFailed if the disk refuses samples. The file then ends with a whole line, and nothing
+    more is written; the error says how many samples it holds and how many are lost. ``add`` keeps counting and raising
+    after that, so that the last error accounts for every sample.
     """
 
     def __init__(self, path: pathlib.Path, *, buffer_bytes: int = _BUFFER_BYTES) -> None:
-        """Begin ``path`` anew: samples of an earlier load beside these would be counted as theirs.
+        """Begin ``path`` anew: samples of an earlier load in it would be counted with the new ones.
 
-        With ``buffer_bytes`` 0 each sample is given to the system when it is added: 8 microseconds more for one of 64
-        tokens (2 cores of an EC2 machine, 2026-11).
+        With ``buffer_bytes`` 0 each sample is given to the system when it is added, which takes 8 microseconds more for
+        a sample of 64 tokens (2 cores of an EC2 machine, 2026-11).
         """
         self.samples = 0
         """Samples that the system has taken."""

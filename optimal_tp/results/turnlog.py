@@ -1,4 +1,4 @@
-"""Turns that the record does not hold yet: a line each, written when the turn ends, so that no death loses one."""
+"""A log of turns that the record does not hold yet: one line for each, so that a process that dies loses none."""
 
 import dataclasses
 import json
@@ -24,7 +24,7 @@ class TurnLog:
         self._path = folder / TURN_LOG
 
     def add(self, number: int, turn: Turn) -> None:
-        """Give turn ``number`` of the run, from 0, to the system: it outlives this process, if not the machine."""
+        """Write turn ``number`` of the run, from 0: it survives this process, though not a failing machine."""
         line = json.dumps([number, _TURN.dump_python(turn, mode="json")], allow_nan=False) + "\n"
         try:
             descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
@@ -36,7 +36,7 @@ class TurnLog:
             raise storage_failed(self._path.parent, error) from None
 
     def clear(self) -> None:
-        """Forget all turns: the record holds them now."""
+        """Remove all turns: the record holds them now."""
         try:
             self._path.unlink(missing_ok=True)
         except OSError as error:
@@ -44,9 +44,9 @@ class TurnLog:
 
 
 def with_logged(record: RunRecord, text: str) -> RunRecord:
-    """Return ``record`` with the turns that only the log's ``text`` holds; a line that is cut ends it.
+    """Return ``record`` with the turns that only the log's ``text`` holds; an incomplete line ends the log.
 
-    A line that the record holds too was logged before the record was written, and the log not cleared yet.
+    A line may repeat a turn of the record: the log was not cleared yet when the process died.
     """
     turns = list(record.turns)
     for line in text.splitlines():

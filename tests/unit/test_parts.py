@@ -146,8 +146,8 @@ def test_blocks_at_other_loads_are_not_judged() -> None:
 def test_without_a_stated_rate_the_notes_say_why_no_turn_tests_the_plan() -> None:
     """A timetable cannot wait for a capacity to be found; with a stated rate it has that turn, and nothing is said."""
     sentence = (
-        "no turn was held out of the fleet planning model: several load generators take it at a stated rate, also "
-        "without limits; set workloads.load.rates_per_second_per_core"
+        "no turn was held out of the fleet planning model: with several load generators it needs a stated rate, "
+        "even without limits; set workloads.load.rates_per_second_per_core"
     )
     rated = parsed(settings(degrees=[1, 2], load={**LOAD, "rates_per_second_per_core": [1]}))
     with_rate = [one._replace(record=dataclasses.replace(one.record, settings=rated)) for one in two()]

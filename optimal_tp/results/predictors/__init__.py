@@ -1,1 +1,1 @@
-"""Readers of predictions: our own neutral form, and what planners, simulators and benchmarks write."""
+"""Readers of predictions: our own neutral form, and the files of planners, simulators and benchmarks."""

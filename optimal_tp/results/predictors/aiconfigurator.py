@@ -1,7 +1,7 @@
-"""AIConfigurator's ``best_config_topn.csv`` and ``pareto.csv`` of one kind of server for prefill and decode ("agg").
+"""AIConfigurator's ``best_config_topn.csv`` and ``pareto.csv`` for servers that do prefill and decode ("agg").
 
 Columns and their meaning: ai-dynamo/aiconfigurator, sdk/common.py and cli/report_and_save.py of release 0.11.0,
-read 2026-11-27. ``tokens/s/gpu`` counts output tokens; ``concurrency`` is of one replica.
+read 2026-11-27. ``tokens/s/gpu`` counts output tokens; ``concurrency`` is that of one replica.
 """
 
 from optimal_tp.errors import quantity
@@ -19,7 +19,7 @@ def fits(sheet: Sheet) -> bool:
 
 
 def stated(sheet: Sheet) -> Stated:
-    """Return the predictions; ``sheet.problems`` has what is wrong with them."""
+    """Return the predictions; their errors are added to ``sheet.problems``."""
     notes: list[str] = []
     rows: list[StatedRow] = []
     others = inclusive = unclear = 0

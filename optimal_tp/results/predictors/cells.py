@@ -1,4 +1,4 @@
-"""Rows of a table as text or numbers, and what is wrong with them: every bad cell is kept, none is guessed."""
+"""Rows of a table as text or numbers: every bad cell becomes a problem, none is guessed."""
 
 import csv
 import dataclasses
@@ -15,12 +15,12 @@ from optimal_tp.errors import Problem
 
 REMEDY = "correct the file"
 _LONGEST_PLACED = 200_000
-"""Characters of JSON in which lines are looked for; a benchmark may keep every token's time."""
+"""Most characters of JSON in which the lines of rows are looked for; a benchmark may keep every token's time."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Cells:
-    """One row. Asking for a cell that breaks its rule adds a problem and gives None."""
+    """One row. Reading a cell that breaks its rule adds a problem and returns None."""
 
     place: str
     """File and line: "planner.csv:3"."""
@@ -29,14 +29,14 @@ class Cells:
     """Of the whole file."""
 
     def text(self, *names: str) -> str | None:
-        """Return the first of ``names`` that is there, as text; None where none is, or it is empty."""
+        """Return the first cell of ``names`` that is not empty, as text; None without one."""
         value = self._first(names)
         return None if value is None else str(value[1])
 
     def number(self, *names: str, needed: bool = False, zero_is_none: bool = False) -> float | None:
-        """Return the first of ``names`` that is there, a finite number above 0; None where none is, or it is empty.
+        """Return the first cell of ``names`` that is not empty, a finite number above 0; None without one.
 
-        ``zero_is_none``: a program writes 0 for what it did not see.
+        ``zero_is_none``: the program writes 0 for a figure that it did not see.
         """
         found = self._first(names)
         if found is None:
@@ -56,7 +56,7 @@ class Cells:
         return None
 
     def count(self, *names: str, needed: bool = False) -> int | None:
-        """Return the first of ``names`` that is there, a whole number from 1; None where none is, or it is empty."""
+        """Return the first cell of ``names`` that is not empty, a whole number from 1; None without one."""
         number = self.number(*names, needed=needed)
         if number is None or number == int(number):
             return None if number is None else int(number)
@@ -94,11 +94,11 @@ class Sheet:
     name: str
     """Of the file, without its folder."""
     columns: tuple[str, ...]
-    """Names that any row has; of JSON also those beside the rows."""
+    """Names in any row; for JSON also the names beside the rows."""
     rows: tuple[Cells, ...]
     problems: list[Problem]
     degree: int | None
-    """Named by the reader's caller, for files that do not say it."""
+    """Degree that the caller named, for files that do not state it."""
 
 
 def read_sheet(path: pathlib.Path, degree: int | None) -> Sheet:
@@ -112,7 +112,7 @@ def read_sheet(path: pathlib.Path, degree: int | None) -> Sheet:
 
 
 def _csv_rows(text: str) -> list[tuple[int, dict[str, object]]]:
-    """Return the rows; a column without a name is the index that pandas writes."""
+    """Return the rows; a column without a name is the index that pandas writes, and is left out."""
     reader = csv.DictReader(io.StringIO(text, newline=""))
     if not reader.fieldnames:
         raise ValueError("must be CSV with a line of column names, or JSON")
@@ -125,7 +125,7 @@ def _csv_rows(text: str) -> list[tuple[int, dict[str, object]]]:
 
 
 def _json_rows(text: str) -> list[tuple[int, dict[str, object]]]:
-    """Return the rows of ``{"rows": [...]}``, a list or one object; what stands beside ``rows`` is each row's."""
+    """Return the rows of ``{"rows": [...]}``, a list or one object; keys beside ``rows`` are added to each row."""
     try:
         data = json.loads(text)
     except ValueError as error:
@@ -141,7 +141,7 @@ def _json_rows(text: str) -> list[tuple[int, dict[str, object]]]:
 
 
 def _lines(text: str, count: int) -> list[int]:
-    """Return the line of each row, from 1: JSON is YAML, whose nodes know their places. A long text is one place."""
+    """Return the line of each row, from 1: JSON is YAML, whose nodes know their lines. In a long text all are 1."""
     if len(text) > _LONGEST_PLACED:
         return [1] * count
     try:

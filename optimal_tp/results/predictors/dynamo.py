@@ -1,7 +1,7 @@
-"""The folder ``profiling_results`` of Dynamo's profiler: what servers of one degree do, over context and KV use.
+"""The folder ``profiling_results`` of Dynamo's profiler: figures of one degree's servers by context and KV use.
 
 Arrays: ai-dynamo/dynamo, profiler documentation, read 2026-11-27. ``prefill_ttft`` and ``z_itl`` are milliseconds,
-``z_thpt_per_gpu`` output tokens per second and GPU. The degree is not in them: who names the folder says it.
+``z_thpt_per_gpu`` output tokens per second and GPU. They do not state the degree: the user names it with the folder.
 """
 
 import pathlib
@@ -31,10 +31,10 @@ def fits(folder: pathlib.Path) -> bool:
 def stated(folder: pathlib.Path, degree: int, input_tokens: float, output_tokens: float) -> Stated:
     """Return the profile at the middle of a request of these lengths, one row for each level of KV memory in use.
 
-    Between profiled points figures are linear; beyond them nothing is said. Raises OSError, or ValueError with the rule
-    that a file breaks.
+    Figures are interpolated linearly between profiled points; beyond them there are none. Raises OSError, or ValueError
+    with the rule that a file breaks.
     """
-    # Every report imports this module, and few read such a folder: half a second of imports waits for one.
+    # Every report imports this module but few read such a folder: only those wait half a second for these imports.
     import scipy.interpolate  # noqa: PLC0415
     import scipy.spatial  # noqa: PLC0415
 
@@ -84,7 +84,7 @@ def _ttft(folder: pathlib.Path, input_tokens: float) -> float | None:
 
 
 def _arrays(folder: pathlib.Path, name: str) -> dict[str, Array]:
-    """Return the arrays of a file, read without pickle: a file from elsewhere must not run anything."""
+    """Return the arrays of a file, read without pickle: a file from elsewhere must not run code."""
     try:
         with np.load(folder / name, allow_pickle=False) as file:
             found = {key: np.atleast_1d(np.asarray(file[key], dtype=float)).ravel() for key in _KEYS[name]}

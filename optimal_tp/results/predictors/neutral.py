@@ -21,7 +21,7 @@ COLUMNS = (
     "requests_per_second",
     "cores",
 )
-"""In their order; docs/how-to/predictions.md explains each. Only ``degree`` and one figure are needed."""
+"""Columns in their order; docs/how-to/predictions.md explains each. Only ``degree`` and one figure are needed."""
 FIGURES = ("ttft_ms", "tpot_ms", "output_tokens_per_second", "requests_per_second")
 
 
@@ -31,7 +31,7 @@ def fits(sheet: Sheet) -> bool:
 
 
 def stated(sheet: Sheet) -> Stated:
-    """Return the predictions; ``sheet.problems`` has what is wrong with them."""
+    """Return the predictions; their errors are added to ``sheet.problems``."""
     rows = []
     for cells in sheet.rows:
         cells.knows_only(COLUMNS)
@@ -64,7 +64,7 @@ def stated(sheet: Sheet) -> Stated:
 
 
 def encode(stated: Stated) -> str:
-    """Return ``stated`` in this form, as indented JSON: what ``fits`` and ``stated`` read again."""
+    """Return ``stated`` in this form, as indented JSON that the functions ``fits`` and ``stated`` can read."""
     head: dict[str, typing.Any] = {"predictor": stated.predictor, "version": stated.version}
     rows = [{name: value for name in COLUMNS if (value := getattr(row, name, None)) is not None} for row in stated.rows]
     head = {name: value for name, value in head.items() if value is not None}

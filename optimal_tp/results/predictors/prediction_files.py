@@ -1,4 +1,4 @@
-"""Reads files of predictions, whoever wrote them: the form is told by the names of their columns."""
+"""Read files of predictions from any program that we know; the names of their columns tell which."""
 
 import collections.abc
 import dataclasses
@@ -30,8 +30,8 @@ _FORMS = tuple(_Form(one.fits, one.stated) for one in (neutral, aiconfigurator, 
 def read_stated(names: typing.Sequence[str], load: Load) -> Stated:
     """Return the predictions in the files ``names`` together.
 
-    Each is a path, or ``tp2=path`` where the file does not say its degree. ``load`` has the lengths at which a profile
-    is read. Raises SettingsError with everything that is wrong with them.
+    Each name is a path, or ``tp2=path`` where the file does not state its degree. ``load`` has the request lengths at
+    which a profile is read. Raises SettingsError with every error in the files.
     """
     problems: list[Problem] = []
     found = [one for name in names if (one := _read(name, load, problems)) is not None]
@@ -50,7 +50,7 @@ def read_stated(names: typing.Sequence[str], load: Load) -> Stated:
 
 
 def _read(name: str, load: Load, problems: list[Problem]) -> Stated | None:
-    """Return what one file states; None where it adds to ``problems``."""
+    """Return the predictions of one file; None where it adds to ``problems``."""
     named = _NAMED.fullmatch(name)
     degree, path = (None, pathlib.Path(name)) if named is None else (int(named[1]), pathlib.Path(named[2]))
     try:

@@ -1,7 +1,7 @@
-"""Vidur's ``analysis/stats.csv``: one simulated rate of one configuration a row, times in seconds.
+"""Vidur's ``analysis/stats.csv``: each row is one configuration at one simulated rate, times in seconds.
 
 Columns and their meaning: microsoft/vidur, vidur/config_optimizer/analyzer/stats_extractor.py at e26eb8f, read
-2026-11-27. ``tbt`` is the time of a step that makes a token for each request, so a time per output token.
+2026-11-27. ``tbt`` is the time of a step that makes one token for each request: a time per output token.
 """
 
 from optimal_tp.errors import quantity
@@ -19,7 +19,7 @@ def fits(sheet: Sheet) -> bool:
 
 
 def stated(sheet: Sheet) -> Stated:
-    """Return the predictions; ``sheet.problems`` has what is wrong with them."""
+    """Return the predictions; their errors are added to ``sheet.problems``."""
     rows: list[StatedRow] = []
     others = full = 0
     for cells in sheet.rows:

@@ -1,8 +1,7 @@
-"""What ``vllm bench sweep serve`` writes: ``summary.csv``, ``summary.json``, or one ``run=N.json``.
+"""Files of ``vllm bench sweep serve``: ``summary.csv``, ``summary.json``, or one ``run=N.json``.
 
-Keys: vllm-project/vllm 0.32.0, vllm/benchmarks/serve.py and benchmarks/sweep/, read 2026-11-27. Server flags stand in
-the rows only where they were swept, with dashes or underscores. TPOT is without the first token; rates are of one
-server.
+Keys: vllm-project/vllm 0.32.0, vllm/benchmarks/serve.py and benchmarks/sweep/, read 2026-11-27. Rows hold server flags
+only where they were swept, with dashes or underscores. TPOT leaves the first token out; rates are those of one server.
 """
 
 import dataclasses
@@ -28,7 +27,7 @@ def fits(sheet: Sheet) -> bool:
 
 
 def stated(sheet: Sheet) -> Stated:
-    """Return the measurements as predictions; ``sheet.problems`` has what is wrong with them."""
+    """Return the measurements as predictions; their errors are added to ``sheet.problems``."""
     groups: dict[tuple[object, ...], list[StatedRow]] = {}
     others = failed = 0
     for cells in sheet.rows:
@@ -53,7 +52,7 @@ def stated(sheet: Sheet) -> Stated:
 def _row(cells: Cells, sheet: Sheet) -> StatedRow:
     degree = cells.count(*_DEGREE)
     if degree is None and sheet.degree is None:
-        rule = "must be in the row, which it is where the degree was swept"
+        rule = "must be in the row; vllm bench writes it only where the degree was swept"
         cells.fault(_DEGREE[0], cells.text(*_DEGREE), rule, f"name the file as tp2={sheet.name}")
     completed = cells.number("completed")
     prompt, output = cells.number("total_input_tokens"), cells.number("total_output_tokens")
@@ -74,7 +73,7 @@ def _row(cells: Cells, sheet: Sheet) -> StatedRow:
 
 
 def _mean(own: typing.Sequence[StatedRow]) -> StatedRow:
-    """Return repeated runs of one load as one: the best of several would be their noise."""
+    """Return the mean of repeated runs of one load: the best of them would be chosen by noise."""
     means: dict[str, typing.Any] = {}
     for name in _AVERAGED:
         known = [value for row in own if (value := getattr(row, name)) is not None]
