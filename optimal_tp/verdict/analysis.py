@@ -28,7 +28,7 @@ from optimal_tp.verdict.views.spread import Spread, spreads
 from optimal_tp.verdict.views.timeline import TimelineTurn, timeline
 
 GROWING_FROM = 4
-"""Degrees from which a third term, growing with the number of exchanges, leaves a residual to judge it by."""
+"""Number of degrees from which a third term, which grows with the number of exchanges, leaves a residual."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -52,7 +52,7 @@ class LatencySplit:
     next_degree: int
     """The next degree up, which was not measured."""
     next_ms: float
-    """What the fit says of it: an extrapolation."""
+    """The fitted latency at that degree: an extrapolation."""
 
     @property
     def worst_residual_share(self) -> float:
@@ -89,7 +89,7 @@ def _terms(degree: int, *, growing: bool) -> list[float]:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Analysis:
-    """A run's verdict and what stands beside it."""
+    """A run's verdict and the figures beside it."""
 
     record: RunRecord
     verdict: Verdict
@@ -100,11 +100,11 @@ class Analysis:
     money: Money | None
     split: LatencySplit | None
     prediction: Prediction | None = None
-    """The plan's; None where nobody made one."""
+    """The plan's prediction; None where none was made."""
     predicted: Judged | None = None
     """The predictions of another program; None where none were named."""
     reached: tuple[Reach, ...] = ()
-    """Measured candidates beside their roof; empty where nobody knows what the cores can."""
+    """Measured candidates beside their roof; empty where the roof of the cores is unknown."""
     by_limit: tuple[ByLimit, ...] = ()
     """The choice at other limits, by limited metric."""
     spreads: tuple[Spread, ...] = ()
@@ -122,10 +122,10 @@ def analyse(
     left_out: typing.Sequence[tuple[Turn, str]] = (),
     stated: Stated | None = None,
 ) -> Analysis:
-    """Return the analysis of a run, with the plan's ``prediction`` and what others ``stated`` where there is any.
+    """Return the analysis of a run, with the plan's ``prediction`` and other programs' ``stated`` ones if given.
 
-    ``left_out`` are the turns that the audit took away before ``record`` was handed over, each with the reason. Raises
-    SettingsError where what was stated is not about this run.
+    ``left_out`` are the turns that the audit removed from ``record``, each with the reason. Raises SettingsError where
+    the stated predictions are not about this run.
     """
     settings = record.settings
     evidence = gather(record, samples, {})

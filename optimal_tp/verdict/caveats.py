@@ -1,4 +1,4 @@
-"""What an answer holds for, in sentences: the conditions that the measurement could not do away with."""
+"""The conditions under which an answer holds, in sentences: those that the measurement could not remove."""
 
 import collections
 import math
@@ -19,7 +19,7 @@ if typing.TYPE_CHECKING:
     from optimal_tp.verdict.reasons import Case
 
 ENOUGH_STARTS = 3
-"""Server starts of a candidate below which its own accidents of starting are part of the answer."""
+"""Server starts of a candidate below which the chance of single starts is part of the answer."""
 
 
 TAIL = 0.98
@@ -99,7 +99,7 @@ def _undisturbed(case: "Case", unproven: Candidate | None) -> typing.Iterator[st
 
 
 def _too_high(case: "Case") -> typing.Iterator[str]:
-    """Yield whose fitted goodput their own turns do not bear out, and at which rates they met and missed the limits."""
+    """Yield which candidates' own turns contradict their fitted goodput, with the rates that met and missed limits."""
     decision, limits = case.evidence.settings.decision, case.evidence.settings.limits.asked()
     disturbed = {(one.candidate, one.block) for one in case.contest.disturbed}
     found: list[str] = []
@@ -138,11 +138,11 @@ def _span(rates: typing.Sequence[float]) -> str:
 
 
 def _by_client(case: "Case") -> typing.Iterator[str]:
-    """Yield how long a CPU quota held the load generator back, which the compared latencies have in them."""
+    """Yield how long a CPU quota throttled the load generator, which is a part of the compared latencies."""
     judged = (turn for turn, _ in case.evidence.soundness.turns if turn.stage in JUDGED and not turn.is_beside_servers)
     if (held := throttling(judged)) is not None:
         yield (
-            f"with a load generator that its container's CPU quota held back in {held}: what it sent or read late "
+            f"a container's CPU quota throttled the load generator in {held}: what it sent or read late "
             "counts as the servers' latency; run it without a quota"
         )
 
@@ -154,7 +154,7 @@ def _multiplied(case: "Case") -> tuple[Candidate, ...]:
 
 
 def _by_servers(case: "Case") -> typing.Iterator[str]:
-    """Yield what the servers counted in blocks and proofs that the compared figures do not show, by candidate."""
+    """Yield remarks from the servers' counters in blocks and proofs, by candidate: the compared figures lack them."""
     load = case.evidence.settings.load
     counts: dict[Candidate, list[ServerCounts]] = {}
     for turn, _ in case.evidence.soundness.turns:
@@ -166,7 +166,7 @@ def _by_servers(case: "Case") -> typing.Iterator[str]:
 
 
 def _starts(case: "Case") -> dict[Candidate, int]:
-    """Return how many server starts the blocks of each compared candidate saw; empty where nobody counted."""
+    """Return how many server starts the blocks of each compared candidate saw; uncounted starts are one together."""
     seen: dict[Candidate, set[int]] = {}
     for candidate in case.contest.racing:
         for turn, _ in case.evidence.candidates[candidate].turns:
@@ -175,5 +175,5 @@ def _starts(case: "Case") -> dict[Candidate, int]:
 
 
 def unseen(turns: int) -> str:
-    """Return what so many turns cannot show: "a disturbance rarer than 1 in 40 turns cannot be seen"."""
+    """Return what ``turns`` turns cannot show: "a disturbance rarer than 1 in 40 turns cannot be seen"."""
     return f"a disturbance rarer than 1 in {max(1, turns // 3)} turns ({percent(3 / turns)}) cannot be seen"

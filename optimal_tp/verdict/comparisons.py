@@ -1,4 +1,4 @@
-"""Two candidates of a verdict against each other, as data and from either side."""
+"""The comparison of two candidates of a verdict, as data and in either direction."""
 
 import dataclasses
 import math
@@ -9,7 +9,7 @@ from optimal_tp.verdict.findings import Comparison, Criterion
 from optimal_tp.verdict.race.pairs import Pair
 
 UNIT: dict[Criterion, str] = {"goodput": "requests/s per core", "throughput": "output tokens/s per core"}
-"""What candidates are compared by, in words."""
+"""The unit in which candidates are compared, by criterion."""
 
 
 def comparison(pair: Pair) -> Comparison:

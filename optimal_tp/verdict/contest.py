@@ -1,4 +1,4 @@
-"""The race run over a run's turns again: what live decisions saw, from the record alone."""
+"""Repeat the race over a run's turns, from the record alone, as the decisions during the run saw it."""
 
 import dataclasses
 import itertools
@@ -21,17 +21,17 @@ from optimal_tp.verdict.race.scoring import GoodputScoring, Throughput, Throughp
 from optimal_tp.verdict.readings import is_shown_to_miss, limits_by_share, reading, shares_within, throughput
 
 REACH, QUICK_REACH = 0.15, 0.25
-"""How far a turn may lie from its candidate's capacity, in logarithms, to be compared; with few looks turns are few."""
+"""Largest distance of a compared turn from its candidate's capacity, in logarithms. With few looks turns are few."""
 MOST_DISTURBED = 0.25
-"""Share of a candidate's turns that may be disturbed; above it what disturbs them is part of what it does."""
+"""Share of a candidate's turns that may be disturbed; above it the candidate itself may be the cause."""
 UNEVEN = 0.05
 """Chance below which disturbed turns are too unevenly spread over the candidates to be an accident of the machine."""
 RISING = 1.05
-"""A step of the load that gives more than so many times the best before it says that the servers are not saturated."""
+"""A load step that gives more than this many times the best before it shows that the servers are not saturated."""
 
 
 def rules_of(decision: Decision, candidates: int) -> Rules:
-    """Return the race's rules for so many candidates; the error is shared by Bonferroni's inequality over all pairs."""
+    """Return the race's rules for ``candidates`` candidates; all pairs share the error (Bonferroni's inequality)."""
     pairs = max(1, candidates * (candidates - 1) // 2)
     return Rules(
         resolution=decision.resolution,
@@ -43,7 +43,7 @@ def rules_of(decision: Decision, candidates: int) -> Rules:
 
 
 def reach_of(decision: Decision) -> float:
-    """Return how far a turn may lie from its candidate's capacity to be compared."""
+    """Return the largest distance of a compared turn from its candidate's capacity, in logarithms."""
     return QUICK_REACH if decision.fixed_looks else REACH
 
 
@@ -64,14 +64,14 @@ def throughput_race(settings: WorkloadSettings, candidates: typing.Iterable[Cand
 
 
 FEWEST_TO_FILL = 4
-"""Turns below which nothing is said of queues that still grow."""
+"""Fewest turns from which growing queues are judged."""
 
 _OneT = typing.TypeVar("_OneT", Reading, Throughput)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Contest:
-    """What the race says of a run."""
+    """The result of the race over a run."""
 
     criterion: Criterion
     racing: tuple[Candidate, ...]
@@ -79,8 +79,8 @@ class Contest:
     standings: tuple[Standing, ...]
     """After each block."""
     capacities: typing.Mapping[Candidate, float]
-    """Requests, or output tokens, per second per core, as fitted or seen; with limits, only of candidates that held
-    them in a turn: a fit to misses alone is a guess."""
+    """Requests, or output tokens, per second per core, as fitted or measured; with limits, only for candidates that
+    held them in a turn, as a fit to misses alone is a guess."""
     scores: typing.Mapping[Candidate, typing.Mapping[int, float]]
     """By candidate and block: the logarithms that were compared."""
     disturbed: tuple[Reading, ...]
@@ -89,7 +89,7 @@ class Contest:
     rising: tuple[Candidate, ...]
     """Candidates whose throughput still rose at the last step of the load."""
     filling: tuple[Candidate, ...]
-    """Candidates of whose turns the second half held the limits less often than the first, beyond doubt."""
+    """Candidates whose turns held the limits less often in the second half than in the first, beyond doubt."""
     unlike: str | None
     """Why the disturbed turns forbid an answer, in words; None where they do not."""
     unbracketed: tuple[Candidate, ...] = ()
@@ -97,7 +97,7 @@ class Contest:
 
     @property
     def standing(self) -> Standing | None:
-        """After the last block; None before the first."""
+        """Standing after the last block; None before the first."""
         return self.standings[-1] if self.standings else None
 
 
@@ -154,9 +154,9 @@ def _oldest(standings: typing.Sequence[Standing], candidate: Candidate) -> int:
 
 
 def _slow(evidence: Evidence, racing: tuple[Candidate, ...]) -> dict[Candidate, bool]:
-    """Return the candidates whose blocks had one request in flight at a time, and whether even that misses.
+    """Return the candidates whose blocks ran one request at a time, and whether even that misses the limits.
 
-    The bracket leaves them so where they hold the limits at no rate.
+    The bracket leaves a candidate there if it holds the limits at no rate.
     """
     limits = evidence.settings.limits.asked()
     alpha = (1 - evidence.settings.decision.confidence) / max(1, len(evidence.candidates))
@@ -171,7 +171,7 @@ def _slow(evidence: Evidence, racing: tuple[Candidate, ...]) -> dict[Candidate, 
 
 
 def is_filling(own: typing.Sequence[Reading]) -> bool:
-    """Whether queues still grew within the turns: Student's t of early less late shares, at 1 %."""
+    """Whether queues still grew within the turns: Student's t test of the early minus the late shares, at 1 %."""
     readings = [one.by_share[-1] for one in own]
     falls = []
     for one in readings:
@@ -260,7 +260,7 @@ def _by_throughput(evidence: Evidence) -> Contest:
 def is_rising(soundness: Soundness, candidate: Candidate) -> bool:
     """Whether throughput still rose at the last step of the rising load; False where no such step was taken.
 
-    It has stopped when it gained less than RISING asks twice in a row.
+    The rise has stopped when two steps in a row gained less than RISING asks.
     """
     taken = [
         (turn, samples)

@@ -21,7 +21,7 @@ from optimal_tp.verdict.outlook import billed_usd_per_hour
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class TokenCost:
-    """US dollars per million output tokens of one candidate, billed units filled with its servers."""
+    """US dollars per million output tokens of one candidate, with the billed units full of its servers."""
 
     degree: int
     max_num_seqs: int | None
@@ -31,14 +31,14 @@ class TokenCost:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Money:
-    """Costs, with where the price comes from."""
+    """Costs, and the source of the price."""
 
     usd_per_hour: float
     billed_cores: int
     source: str
     date: str
     experiment_usd: float
-    """Every billed unit for as long as the run took; set-up and tear-down are not in it."""
+    """Cost of every billed unit for the length of the run, without set-up and tear-down."""
     tokens: tuple[TokenCost, ...]
 
 
@@ -67,7 +67,7 @@ def money(record: RunRecord, verdict: Verdict, price: Price | None) -> Money | N
 
 
 def cores_of_server(record: DegreeRecord) -> int:
-    """Return the logical cores that one server of a candidate keeps from others."""
+    """Return the logical cores that one server of a candidate occupies."""
     return max(record.degree, record.cores_used // max(1, len(record.urls)))
 
 
@@ -75,7 +75,7 @@ def usd_per_million(price: Price, cores: int, tokens_per_second_per_core: float 
     """Return US dollars per million output tokens of servers with ``cores`` each; None without a throughput.
 
     ``usd_per_hour * units / (servers * cores * tokens per second per core * 3600) * 1e6``: the fewest billed units
-    that hold a server, filled with as many servers as they hold. Cores left over are paid for all the same.
+    that hold a server, filled with as many servers as they hold. Cores left over are paid for too.
     """
     if not tokens_per_second_per_core:
         return None
@@ -108,12 +108,13 @@ class CoreFigures:
     tokens_per_second: float
     used: LogicalCores
     of_server: LogicalCores
-    """Cores that one server keeps from others."""
+    """Cores that one server occupies."""
     physical: PhysicalCores | None
-    """None off Trainium2."""
+    """None for other hardware than Trainium2."""
     allocated: AllocatedCores
     billed: BilledCores | None
-    """Whole billed units that hold the allocated cores, if nothing else shares them; None without a price."""
+    """Cores of the whole billed units that hold the allocated cores, if nothing else uses them; None without a
+    price."""
 
     @property
     def per_used(self) -> float:
@@ -138,7 +139,7 @@ class CoreFigures:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class EqualCores:
-    """What equally many cores give when filled with servers of one degree."""
+    """The throughput of equally many cores, full of servers of one degree."""
 
     degree: int
     max_num_seqs: int | None
@@ -146,7 +147,7 @@ class EqualCores:
     servers: int
     tokens_per_second: float
     measured: bool
-    """False: one server's figure was multiplied, so what the servers share was not seen."""
+    """False where one server's figure was multiplied: how servers slow each other down was not measured."""
 
 
 def core_figures(record: RunRecord, verdict: Verdict, price: Price | None) -> tuple[CoreFigures, ...]:
@@ -178,8 +179,8 @@ def core_figures(record: RunRecord, verdict: Verdict, price: Price | None) -> tu
 
 
 def equal_cores(figures: typing.Sequence[CoreFigures]) -> tuple[EqualCores, ...]:
-    """Return every one of ``figures`` on as many cores as the largest layout used; empty with fewer than two."""
-    if len(figures) < 2:  # noqa: PLR2004 - nothing to hold against each other
+    """Return each of ``figures`` for as many cores as the largest layout used; empty with fewer than two."""
+    if len(figures) < 2:  # noqa: PLR2004 - nothing to compare
         return ()
     most = max(figure.used for figure in figures)
     return tuple(

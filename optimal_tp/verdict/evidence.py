@@ -1,4 +1,4 @@
-"""What the blocks say about each candidate, in the form that decisions need."""
+"""The evidence of the blocks about each candidate, in the form that decisions need."""
 
 import collections
 import dataclasses
@@ -28,7 +28,7 @@ SOUND_SHARE = 0.9
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Soundness:
-    """The turns that may be used with their samples, and the fault of each that may not."""
+    """The usable turns with their samples, and the fault of each unusable turn."""
 
     turns: tuple[tuple[Turn, tuple[Sample, ...]], ...]
     unsound: tuple[tuple[Turn, str], ...]
@@ -69,13 +69,13 @@ _REQUEST = operator.attrgetter(
 
 
 def _distinct(samples: typing.Sequence[Sample]) -> tuple[Sample, ...]:
-    """Return each of ``samples`` once. Duplicates are of one request, and whole samples are slow to compare."""
+    """Return each of ``samples`` once. Only samples of one request can be equal, and whole samples compare slowly."""
     is_once_each = len(set(map(_REQUEST, samples))) == len(samples)
     return tuple(samples) if is_once_each else tuple(dict.fromkeys(samples))
 
 
 def turn_name(turn: Turn) -> str:
-    """Return how a reader finds ``turn``: "TP2 block 3"."""
+    """Return the name by which a reader finds ``turn``: "TP2 block 3"."""
     return f"{of(turn).name} {turn.stage}" + ("" if turn.block is None else f" {turn.block}")
 
 
@@ -110,7 +110,7 @@ def sample_fault(sample: Sample) -> str | None:
 
 
 VoidReasons = typing.Mapping[Candidate | None, typing.Sequence[str]]
-"""Why a candidate's measurement is void, by candidate; under None, why the whole run is."""
+"""Why a candidate's measurement is void, by candidate; under None, why the whole run is void."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -119,7 +119,7 @@ class CandidateEvidence:
 
     record: DegreeRecord
     turns: tuple[tuple[Turn, tuple[Sample, ...]], ...]
-    """Its sound block turns, with the samples of theirs that count."""
+    """Its sound block turns, with their counted samples."""
     faults: tuple[str, ...]
     """Why its measurement is invalid; empty for a valid one."""
 
@@ -134,13 +134,13 @@ class CandidateEvidence:
         return any(sample.status == "ok" for sample in self.samples)
 
     def lacks(self, limits: typing.Mapping[LimitedMetric, Limit]) -> LimitedMetric | None:
-        """Return a limited figure that requests succeeded without, every one of them; None where there is none such."""
+        """Return a limited metric for which no successful request has a figure; None where there is none."""
         good = [sample for sample in self.samples if sample.status == "ok"]
         without = (metric for metric in limits if all(latency_ms(sample, metric) is None for sample in good))
         return next(without, None) if good else None
 
     def log_tokens_per_core(self) -> list[float]:
-        """Return, of each turn that tells, the logarithm of output tokens per second per logical core used."""
+        """Return the logarithm of output tokens per second per logical core used, for each turn that has it."""
         rates = (tokens_per_second(turn, samples) for turn, samples in self.turns)
         return [math.log(rate / self.record.cores_used) for rate in rates if rate]
 
@@ -149,7 +149,7 @@ def tokens_per_second(turn: Turn, samples: typing.Sequence[Sample]) -> float | N
     """Return the output tokens per second of a turn by its counted ``samples``; None where a count is missing.
 
     Closed loop: as ``output_tokens_per_second``. Open arrivals: ``rate * mean output tokens of all counted requests``,
-    a failed one with none: what arrives leaves, so the rate is the throughput.
+    where a failed request has none: all that arrive also leave, so their rate is the throughput.
     """
     if turn.rate_per_second is None:
         return output_tokens_per_second(turn, samples)
@@ -171,15 +171,15 @@ class Evidence:
     ended: typing.Mapping[Candidate, DegreeRecord]
     """Candidates that a gate ended, ascending."""
     left: typing.Mapping[Candidate, CandidateEvidence]
-    """Those of them that were measured before, because their servers did not come back: shown, not compared."""
+    """Those of them that were measured until their servers did not come back: shown, not compared."""
     unknown: tuple[Candidate, ...]
-    """Degrees that the settings ask for and the run says nothing about."""
+    """Degrees that the settings ask for and the run did not record."""
     void: tuple[str, ...]
     """Why the whole run is void; empty for a valid one."""
     trace: TraceRecord | None = None
-    """What requests had their sizes from; None where they were drawn."""
+    """The trace that gave requests their sizes; None where sizes were drawn at random."""
     are_prompts_alike: bool = False
-    """Whether prompts may come again, so that a prefix cache has them."""
+    """Whether prompts may repeat, so that a prefix cache holds them."""
 
     @property
     def blocks(self) -> int:

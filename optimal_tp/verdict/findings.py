@@ -25,7 +25,7 @@ Criterion = typing.Literal["goodput", "throughput"]
 saturated output tokens/s per core."""
 
 EXIT_STATUS: dict[Outcome, Exit] = {"settled": Exit.GOOD, "inconclusive": Exit.OPEN, "void": Exit.VOID}
-"""What a shell sees at the end of a run."""
+"""The exit status of a run, by outcome."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -33,13 +33,13 @@ class Ground:
     """The number that decided a candidate's word."""
 
     metric: str
-    """What was looked at: a name of the metric table, or a gate's own word."""
+    """The metric that decided: a name of the metric table, or a gate's own word."""
     observed: float | None
     """None where nothing was measured."""
     interval: Interval | None
-    """Values that the data do not refuse, at the confidence the decision used."""
+    """Values that the data do not reject, at the confidence of the decision."""
     threshold: float | None
-    """What it was held against; None for a gate that names its number in the sentence."""
+    """The value that it was compared with; None for a gate that names its number in the sentence."""
     unit: str
     sentence: str
 
@@ -61,9 +61,9 @@ class LimitFinding:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Proof:
-    """What turns after the choice prove of a candidate's goodput, each side at half of one minus the confidence.
+    """What turns after the choice prove about a candidate's goodput, each side at ``(1 - confidence) / 2``.
 
-    Betting on whole turns: right whatever happens within a turn, as long as turns are exchangeable.
+    The proof bets on whole turns. It holds whatever happens within a turn, as long as turns are exchangeable.
     """
 
     held_per_second_per_core: float | None
@@ -79,7 +79,7 @@ class DegreeVerdict:
 
     degree: int
     max_num_seqs: int | None
-    """The batch, where the run has the degree with several."""
+    """The batch, where the run compares several at this degree; None otherwise."""
     word: Word
     ground: Ground
     reasons: tuple[str, ...]
@@ -91,18 +91,18 @@ class DegreeVerdict:
     blocks: int
     """Sound turns in blocks."""
     disturbed: int
-    """Of those, turns too slow for their rate to be why: listed, not compared."""
+    """Of those, turns slower than their rate can explain: listed, not compared."""
     requests: int
     """Counted requests of its blocks."""
     failures: int
-    """Of these, requests without a whole answer, whatever the reason."""
+    """Of these, requests without a whole answer, for any reason."""
     given_up: int
     """Of the failures, requests that were cancelled after they had missed a limit: slow, but not refused or broken."""
     goodput_per_second_per_core: float | None
-    """Requests per second per core at which the asked share holds the limits, as fitted: about, with a bias of a few
-    percent; None without limits, and where no turn held them."""
+    """Requests per second per core at which the asked share holds the limits, as fitted: approximate, with a bias of a
+    few percent. None without limits, and where no turn held them."""
     proof: Proof | None
-    """What is proven of it; None where nothing was tried."""
+    """What is proven about it; None where no proof was tried."""
     tokens_per_second_per_core: Estimate | None
     """Output tokens per second per logical core in the blocks: geometric mean."""
     median_latency_ms: Estimate | None
@@ -113,12 +113,12 @@ class DegreeVerdict:
 
     @property
     def candidate(self) -> Candidate:
-        """Whose verdict this is."""
+        """The candidate of this verdict."""
         return Candidate(self.degree, self.max_num_seqs)
 
     @property
     def name(self) -> str:
-        """The candidate's, for people."""
+        """The candidate's name, for people."""
         return self.candidate.name
 
     @property
@@ -128,14 +128,14 @@ class DegreeVerdict:
 
     @property
     def met_limits(self) -> bool:
-        """Whether limits were held: at a rate that was tried, or each of them over all requests of the blocks."""
+        """Whether the limits were held at a rate that was tried, or each of them over all requests of the blocks."""
         alone = bool(self.limits) and all(100 * one.hits >= one.percent * one.requests for one in self.limits)
         return self.goodput_per_second_per_core is not None or alone
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Comparison:
-    """Two candidates, block by block: what ``first`` does per core over what ``second`` does."""
+    """Two candidates compared block by block: performance per core of ``first`` divided by that of ``second``."""
 
     first: str
     second: str
@@ -146,8 +146,8 @@ class Comparison:
     log_deviation: float | None
     """Standard deviation of the paired differences, widened where neighbouring blocks resemble each other."""
     word: typing.Literal["better", "worse", "equal", "at most better", "at most worse", "open"]
-    """Of ``first``: shown to be better or worse; equal within the resolution; at most the resolution better or worse;
-    or nothing yet."""
+    """What is shown about ``first``: better or worse; equal within the resolution; at most the resolution better or
+    worse; ``open``: nothing yet."""
     alpha: float
     """This comparison's share of the error budget."""
     why_open: str | None
@@ -156,7 +156,7 @@ class Comparison:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Outlook:
-    """What would settle an open question, if what was seen goes on."""
+    """What would settle an open question, if the run continues as before."""
 
     question: str
     blocks: int | None
@@ -176,12 +176,13 @@ class Verdict:
     """The candidate's name; None where nothing qualifies, or the run does not settle it."""
     chosen_degree: int | None
     provisional: str | None
-    """Where the run does not settle it: the candidate that leads on what was seen; None where the run settles it, and
-    where no candidate held the limits at any rate."""
+    """The candidate that leads so far, where the run does not settle the choice. None where it does, and where no
+    candidate held the limits at any rate."""
     reasons: tuple[str, ...]
     """Why a run is void or not settled; empty for a settled one."""
     caveats: tuple[str, ...]
-    """What a settled answer holds for, one sentence each: "for these server processes", disturbances, trends."""
+    """Conditions under which a settled answer holds, one sentence each: "for these server processes", disturbances,
+    trends."""
     notes: tuple[str, ...]
     """What was left out, one sentence each."""
     degrees: tuple[DegreeVerdict, ...]
@@ -203,5 +204,5 @@ class Verdict:
 
     @property
     def at_one_point(self) -> tuple[DegreeVerdict, ...]:
-        """Candidates whose figures are of the compared point: with limits, not those that had one request at a time."""
+        """Candidates measured at the compared point; with limits, without those that ran one request at a time."""
         return tuple(one for one in self.degrees if self.criterion == "throughput" or one.concurrency is None)

@@ -18,10 +18,10 @@ Turns = typing.Sequence[tuple[Turn, tuple[Sample, ...]]]
 
 
 def limit_finding(turns: Turns, metric: LimitedMetric, limit: Limit, *, alpha: float) -> LimitFinding:
-    """Return how ``turns`` hold ``limit``: a description, of which no decision is made.
+    """Return how ``turns`` hold ``limit``: a description that no decision uses.
 
-    A failed request misses. Where requests succeed but none has the figure (a time per token of one token, a time to
-    the first token without streaming) nothing was asked of any: no requests.
+    A failed request misses. Where requests succeed but none has the figure (time per token with one token, time to the
+    first token without streaming), the limit does not apply, and the finding has 0 requests.
     """
     samples = [sample for _, own in turns for sample in own] if _has_figure(turns, metric) else []
     return LimitFinding(
@@ -35,7 +35,7 @@ def limit_finding(turns: Turns, metric: LimitedMetric, limit: Limit, *, alpha: f
 
 
 def is_beyond(turns: Turns, metric: LimitedMetric, limit: Limit, *, alpha: float) -> bool:
-    """Whether the whole range of the limited percentile lies beyond ``limit``; a failure is later than any latency."""
+    """Whether the whole range of the limited percentile lies beyond ``limit``; a failure counts as later than any."""
     late = [[min(value, sys.float_info.max) for value in own] for own in _by_turn(turns, metric)]
     found = _percentile(late, limit.percentile, alpha=alpha)
     return found is not None and found.interval.is_above(limit.at_most_ms)
@@ -47,9 +47,9 @@ def _has_figure(turns: Turns, metric: LimitedMetric) -> bool:
 
 
 def latency_percentile(turns: Turns, metric: LimitedMetric, percent: float, *, alpha: float) -> Estimate | None:
-    """Return the percentile in milliseconds over all requests, failures as infinity; None where it is one of those.
+    """Return the percentile in milliseconds over all requests, failures as infinity; None where it falls on a failure.
 
-    Its bounds allow for turns that differ more than independent requests would, as seen at the percentile itself.
+    Its bounds allow for turns that differ more than independent requests would, as measured at the percentile.
     """
     return _percentile(_by_turn(turns, metric), percent, alpha=alpha)
 

@@ -1,4 +1,4 @@
-"""What a candidate did at each load it was driven at: the bracket turn by turn, the blocks together."""
+"""A candidate's figures at each load: the bracket turn by turn, the blocks together."""
 
 import dataclasses
 import math
@@ -26,7 +26,7 @@ class LoadStep:
     concurrency: int | None
     """Requests in flight; None with open arrivals."""
     requests: int
-    """Counted ones."""
+    """Counted requests."""
     tokens_per_second_per_core: float | None
     """Output tokens per second per logical core used; None where a count is missing."""
     latency_p50_ms: float | None
@@ -36,7 +36,7 @@ class LoadStep:
 
     @property
     def candidate(self) -> Candidate:
-        """Whose step it is."""
+        """The candidate of this step."""
         return Candidate(self.degree, self.max_num_seqs)
 
 

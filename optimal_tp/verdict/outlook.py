@@ -1,4 +1,4 @@
-"""What would settle an open question: how many more blocks, minutes and dollars, if what was seen goes on."""
+"""What would settle an open question: how many more blocks, minutes and dollars, if the run continues as before."""
 
 import math
 import typing
@@ -27,7 +27,7 @@ def block_seconds(record: RunRecord) -> float | None:
 def billed_usd_per_hour(record: RunRecord, price: Price | None) -> float | None:
     """Return what the servers of a run cost an hour: whole billed units for the cores allocated; None without price.
 
-    Servers that take turns are there one turn at a time: the units are those of the largest turn.
+    Where groups of servers take turns (``rounds``), only one group exists at a time: the units are the largest one's.
     """
     if price is None:
         return None
@@ -61,7 +61,7 @@ def comparison_question(pair: Pair) -> tuple[str, int | None]:
     """Return the question between two candidates, and the further blocks that would settle it.
 
     The interval narrows with the root of the blocks: ``blocks * (half width / (resolution - |log ratio|))^2``.
-    Where one of the two wanders no number is known: it is the machine that must hold still.
+    Where one of the two wanders no number is known: first the machine must become steady.
     """
     question = f"which of {pair.first.name} and {pair.second.name} is the better"
     low, high = pair.interval.low, pair.interval.high

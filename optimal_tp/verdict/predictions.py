@@ -1,4 +1,4 @@
-"""What a fleet's plan says of a run, beside what was measured; where it contradicts the choice, nothing is settled."""
+"""Compare a run with its fleet plan's model; where the plan contradicts the choice, the run is not settled."""
 
 import collections.abc
 import dataclasses
@@ -25,7 +25,7 @@ class HeldOut:
     percent: float
     predicted_ms: float
     one_turn: Interval
-    """Where the figure of a single turn as long falls, 95 % of the time, if the model is right; milliseconds."""
+    """Range of the figure in a single turn of this length, 95 % of the time, if the model is right; milliseconds."""
     measured_ms: float
 
     @property
@@ -36,28 +36,28 @@ class HeldOut:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class PlannedCapacity:
-    """What the plan's model says that a candidate does per core: what the race compares, found another way."""
+    """A candidate's performance per core by the plan's model: the figure that the race compares, found another way."""
 
     candidate: Candidate
     per_core: Estimate
-    """Requests per second within the limits, else saturated output tokens per second; the interval has the model's
-    stated error and the samples' chance."""
+    """Requests per second within the limits, or without limits saturated output tokens per second. The interval covers
+    the model's stated error and the chance of the samples."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class WhatIf:
-    """What the models say of something that was not measured: an extrapolation, never a verdict."""
+    """The models' answer to a question that was not measured: an extrapolation, never a verdict."""
 
     question: str
-    """The end of "with": "twice the output tokens"."""
+    """The words after "with": "twice the output tokens"."""
     capacities: tuple[PlannedCapacity, ...]
     """Of the candidates that could serve it, at the run's limits."""
     model_error: float
-    """How far the models were off in the run's own turns, at most, as a share of the median total latency."""
+    """Largest error of the models in the run's own turns, as a share of the median total latency."""
 
     @property
     def first(self) -> str | None:
-        """The candidate that gives more than every other at the near ends of their intervals; None where none does."""
+        """The candidate whose interval lies above every other's; None where there is none."""
         best = max(self.capacities, key=lambda one: one.per_core.value, default=None)
         if best is None or best.per_core.interval.low is None:
             return None
@@ -80,7 +80,7 @@ Predict = collections.abc.Callable[[RunRecord, typing.Sequence[Sample], Verdict]
 
 
 def agreed(verdict: Verdict, prediction: Prediction) -> Verdict:
-    """Return ``verdict``, as not settled where ``prediction`` contradicts its choice; that reason comes first."""
+    """Return ``verdict``, not settled where ``prediction`` contradicts its choice; that reason then comes first."""
     why = contradiction(verdict, prediction)
     if why is None:
         return verdict
@@ -95,15 +95,12 @@ def agreed(verdict: Verdict, prediction: Prediction) -> Verdict:
     )
 
 
-UNCHECKED = (
-    "whether the fleet plan made from the same run agrees was not checked where the run was judged; optimal-tp report "
-    "checks it"
-)
-"""The caveat of a verdict that no plan was held against."""
+UNCHECKED = "this choice was not compared with the run's fleet plan; optimal-tp report compares them"
+"""The caveat of a verdict that was not compared with a plan."""
 
 
 def unchecked(verdict: Verdict) -> Verdict:
-    """Return ``verdict``, reached where no plan can be made, with that caveat if a plan could contradict its choice."""
+    """Return ``verdict`` with the caveat UNCHECKED if a plan could contradict its choice, where none can be made."""
     compared = any(degree.word == "dominated" for degree in verdict.degrees)
     if verdict.chosen is None or not compared:
         return verdict
@@ -117,8 +114,8 @@ def _unsettled(degree: DegreeVerdict) -> DegreeVerdict:
 def contradiction(verdict: Verdict, prediction: Prediction) -> str | None:
     """Return why the plan contradicts the choice, in a sentence; None where it does not.
 
-    It does where another candidate gives more than the resolution more than the chosen one, even at the ends of both
-    intervals.
+    The plan contradicts it where another candidate is better than the chosen one by more than the resolution, even at
+    the near ends of both intervals.
     """
     planned = {one.candidate.name: one.per_core for one in prediction.capacities}
     chosen = None if verdict.chosen is None else planned.get(verdict.chosen)
@@ -132,6 +129,6 @@ def contradiction(verdict: Verdict, prediction: Prediction) -> str | None:
     best = max(beyond, key=lambda name: beyond[name].value)
     return (
         f"the plan contradicts the blocks: its model gives {best} {ranged(beyond[best])} {UNIT[verdict.criterion]} and "
-        f"{verdict.chosen} {ranged(chosen)}, more than {percent(verdict.resolution)} apart with its stated error; one "
-        "of the two is wrong, so look at the turns held out of the model, and measure again"
+        f"{verdict.chosen} {ranged(chosen)}, more than {percent(verdict.resolution)} apart even with its stated error; "
+        "one of the two is wrong, so look at the turns held out of the model, and measure again"
     )

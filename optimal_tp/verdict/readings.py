@@ -1,4 +1,4 @@
-"""What a turn says in the race's terms: the share of counted requests within the limits, or saturated throughput."""
+"""Turns in the race's terms: the share of counted requests within the limits, or saturated throughput."""
 
 import dataclasses
 import math
@@ -17,7 +17,7 @@ Limits = typing.Mapping[LimitedMetric, Limit]
 def limits_by_share(limits: Limits) -> dict[float, Limits]:
     """Return the limits of each asked share of requests, 0 to 1, the highest first.
 
-    Limits of one percentile are held together by that share of the requests; those of another by their own share.
+    Limits of one percentile must be held together by that share of the requests, those of another by their own share.
     """
     percents = sorted({limit.percentile for limit in limits.values()}, reverse=True)
     return {
@@ -33,13 +33,13 @@ def shares_within(samples: typing.Sequence[Sample], limits: Limits) -> dict[floa
 
 
 def is_shown_to_miss(turns: typing.Sequence[typing.Mapping[float, float]], *, alpha: float) -> bool:
-    """Whether bets on ``shares_within`` of turns show that less than an asked share holds; they divide ``alpha``."""
+    """Whether bets on ``shares_within`` show that less than an asked share holds; the shares divide ``alpha``."""
     asked = turns[0] if turns else {}
     return any(is_shown(missed((own[each] for own in turns), each), alpha / len(asked)) for each in asked)
 
 
 def reading(turn: Turn, samples: typing.Sequence[Sample], limits: Limits, cores_used: int) -> Reading | None:
-    """Return what an open ``turn`` says of its candidate; None for a closed loop and for a turn that was cut short."""
+    """Return the reading of an open ``turn``; None for a closed loop and for a turn that was cut short."""
     own = counted(turn, samples)
     if turn.rate_per_second is None or not own or (turn.counted is not None and len(own) < turn.counted):
         return None

@@ -19,14 +19,14 @@ from optimal_tp.verdict.readings import limits_by_share, shares_within
 from optimal_tp.verdict.statistics import geometric_mean
 
 Standpoint = typing.Literal["invalid", "unmeasured", "fails", "misses", "slow", "races"]
-"""``fails``: nothing it was asked ever succeeded. ``misses``: shown to hold the limits at no rate; ``slow``: likely."""
+"""``fails``: no request succeeded. ``misses``: shown to hold the limits at no rate. ``slow``: likely to be so."""
 GOODPUT, PER_CORE = "GoodputPerSecondPerCore", "OutputTokensPerSecondPerCore"
 UNMET = "met the limits at no rate that was tried"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Case:
-    """Everything found about a run before words are given."""
+    """Everything known about a run before its candidates get their words."""
 
     evidence: Evidence
     contest: Contest
@@ -41,7 +41,7 @@ class Case:
 
     @property
     def unit(self) -> str:
-        """What candidates are compared by, in words."""
+        """The unit in which candidates are compared, in words."""
         return UNIT[self.contest.criterion]
 
     @property
@@ -60,7 +60,7 @@ class Case:
 
 
 def degree_verdict(case: Case, outcome: Outcome, candidate: Candidate, proven: Proof | None) -> DegreeVerdict:
-    """Return the verdict on ``candidate``; ``proven`` is what is proven of its goodput."""
+    """Return the verdict on ``candidate``; ``proven`` is what is proven about its goodput."""
     left = case.evidence.left.get(candidate)
     own = case.evidence.candidates.get(candidate, left)
     if own is None:
@@ -131,7 +131,7 @@ def _gate_ground(metric: str, sentence: str) -> Ground:
 
 
 def _word(case: Case, outcome: Outcome, candidate: Candidate, own: CandidateEvidence) -> tuple[Word, Ground]:
-    """Return the word of the first gate that stops ``candidate``, else of the race."""
+    """Return the word of the first gate that stops ``candidate``, or the race's word where none does."""
     stand = case.standpoints[candidate]
     if stand == "invalid":
         return "invalid", _gate_ground("RunValid", own.faults[0])
@@ -284,7 +284,7 @@ def reasons_of(case: Case, outcome: Outcome) -> tuple[str, ...]:
 
 
 def _open_points(case: Case) -> list[str]:
-    """Return what is undecided between the candidates that might be the answer."""
+    """Return what is undecided between the candidates that may be the answer."""
     standing, least = case.contest.standing, case.evidence.settings.decision.minimum_blocks
     if standing is None or standing.blocks < least:
         done = 0 if standing is None else standing.blocks

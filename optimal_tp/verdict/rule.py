@@ -1,4 +1,4 @@
-"""The verdict: gates in order, then the race; doubt stays doubt. The rule is in docs/concepts/verdict.md."""
+"""The verdict: gates in order, then the race; what is in doubt stays open. docs/concepts/verdict.md has the rule."""
 
 import types
 import typing
@@ -29,8 +29,8 @@ def decide(
 ) -> Verdict:
     """Return the verdict on a run, finished or not.
 
-    ``void_reasons`` is what the self-audit found: sentences by candidate, under None for the whole run. ``notes`` says
-    what was left out before ``record`` and ``samples`` were handed over.
+    ``void_reasons`` has the self-audit's sentences by candidate, under None for the whole run. ``notes`` says what was
+    left out of ``record`` and ``samples`` before.
     """
     evidence = gather(record, samples, void_reasons)
     found = contest(evidence)
@@ -102,14 +102,14 @@ def _outcome(case: Case) -> Outcome:
     if case.contest.racing:
         closed = case.contest.unlike is None and not case.contest.rising and case.choice is not None
         return "settled" if closed else "inconclusive"
-    # Every candidate that ever served is shown to miss, or none did. Without memory for it, or against physics, none
-    # ever can; without a node, an artifact or a server today another day may answer.
+    # Every candidate that ever served is shown to miss, or none served. One that lacks memory or physics rules out
+    # never can; one that lacked a node, an artifact or a server today may do so another day.
     gates = {record.gate for record in case.evidence.ended.values()}
     return "settled" if stands or gates <= {"no-fit", "misses-slo"} else "inconclusive"
 
 
 def _provisional(case: Case) -> str | None:
-    """Return the candidate that leads on what was seen; None if none does, and where none held the limits."""
+    """Return the candidate that leads so far; None if none does, and where none held the limits."""
     capacities = {candidate: case.contest.capacities.get(candidate) for candidate in case.contest.racing}
     known = {candidate: value for candidate, value in capacities.items() if value is not None}
     return max(known, key=lambda candidate: known[candidate]).name if known else None
@@ -137,7 +137,7 @@ def _outlook(case: Case, record: RunRecord) -> tuple[Outlook, ...]:
     missing = case.evidence.settings.decision.minimum_blocks - (0 if standing is None else standing.blocks)
     questions: list[tuple[str, int | None]] = []
     if missing > 0:
-        questions.append(("everything, as a first claim takes so many blocks", missing))
+        questions.append(("everything, because the first claim needs more blocks", missing))
     elif case.choice is None:
         questions.extend(comparison_question(pair) for pair in case.open_pairs())
     return tuple(priced(question, blocks, record, price) for question, blocks in questions)

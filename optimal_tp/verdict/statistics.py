@@ -1,4 +1,4 @@
-"""Statistics that stay true however often one looks: confidence sequences and order statistics."""
+"""Statistics that stay valid however often one looks: confidence sequences; and order statistics for display."""
 
 import math
 import typing
@@ -18,7 +18,7 @@ NO_SPREAD = 1e-9
 
 
 def t_bound(count: int, *, alpha: float, prior_variance: float = PRIOR_VARIANCE) -> float:
-    """Return the largest |t| that ``count`` values may show before the mean is refused; infinity if none is too large.
+    """Return the largest |t| that ``count`` values may show before a mean is rejected; infinity if none is too large.
 
     The e-process against a mean is the ratio of the t statistic's density under a Gaussian prior of variance g on the
     standardised mean to its density under that mean, scale-invariant by the right Haar prior on the deviation:
@@ -57,7 +57,7 @@ def mean_sequence(values: typing.Sequence[float], *, alpha: float) -> Interval |
 
 
 def geometric_mean(logs: typing.Sequence[float], *, alpha: float) -> Estimate | None:
-    """Return the geometric mean of what ``logs`` are the logarithms of, as ``mean_sequence`` bounds it."""
+    """Return the geometric mean of the values whose logarithms are ``logs``, with the bounds of ``mean_sequence``."""
     if not logs:
         return None
     interval = mean_sequence(logs, alpha=alpha) or UNBOUNDED
@@ -72,7 +72,7 @@ def percentile(
     ``values`` may hold infinity for what never came; a bound that falls on it, or outside the sample, is None. The
     point is the smallest value that at least ``percent`` % of the sample do not exceed; None if that is infinite.
     The bounds hold at ``1 - alpha`` for this count, not over all counts: they are for display, no decision uses them.
-    A design effect above 1 widens them as if that many values told as much as one.
+    A design effect above 1 widens them as if that many values were worth only one.
     Source: David and Nagaraja, "Order Statistics", 3rd edition (2003), section 7.1.
     """
     ordered = sorted(values)
@@ -92,7 +92,7 @@ def percentile(
 def _binomial(chance: float, trials: int, share: float) -> int:
     """Return the least number of hits that ``trials`` do not exceed with probability ``chance``, each hit by ``share``.
 
-    scipy.stats has it too, ten times as slow, and takes half a second to import.
+    scipy.stats has it too, but is ten times as slow and takes half a second to import.
     """
     most = math.ceil(scipy.special.bdtrik(chance, trials, share))
     least = max(most - 1, 0)

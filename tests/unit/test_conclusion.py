@@ -31,8 +31,7 @@ def test_a_verdict_without_a_plan_says_that_none_was_held_against_it(tmp_path: p
 
     assert of_pod.caveats == (*with_plan.caveats, UNCHECKED)
     assert certainty(of_pod).endswith(
-        " Whether the fleet plan made from the same run agrees was not checked where the run was judged; "
-        "optimal-tp report checks it."
+        " This choice was not compared with the run's fleet plan; optimal-tp report compares them."
     )
 
 

@@ -135,7 +135,7 @@ def test_a_quota_of_the_client_alone_voids_nothing() -> None:
 
     assert dict(audit_run(held, samples).void_reasons) == {}
     assert decide(held, samples).caveats[-1] == (
-        "with a load generator that its container's CPU quota held back in 36 periods (3.00 s): what it sent or read "
+        "a container's CPU quota throttled the load generator in 36 periods (3.00 s): what it sent or read "
         "late counts as the servers' latency; run it without a quota"
     )
 

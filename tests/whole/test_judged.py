@@ -201,7 +201,7 @@ def test_a_goodput_is_compared_with_the_fitted_one() -> None:
     assert figure.ratio == pytest.approx(1.7 / (0.5 / 0.29), rel=0.04)
 
 
-MEND = "predict for the run's requests, or measure at the prediction's"
+MEND = "predict for the run's request lengths, or measure the predicted ones"
 
 
 @pytest.mark.parametrize(
@@ -219,7 +219,7 @@ MEND = "predict for the run's requests, or measure at the prediction's"
         (
             [{"degree": 8, "ttft_ms": 1}],
             (
-                "planner.csv: must have a row of a candidate of the run (TP1, TP2, TP4) (got 'TP8'); name the "
+                "planner.csv: must have a row for a candidate of the run (TP1, TP2, TP4) (got 'TP8'); name the "
                 "predictions of this run"
             ),
         ),

@@ -1,1 +1,1 @@
-"""What stands beside a verdict and never decides: how far from the limit, and what would change it."""
+"""Facts beside a verdict that never decide it: how far candidates are from the limit, and what would change it."""

@@ -1,1 +1,1 @@
-"""Predictions of others, made without a measurement, and how they stand against it."""
+"""Predictions of other programs, made without a measurement, and how they compare with one."""

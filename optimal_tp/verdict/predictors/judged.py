@@ -1,7 +1,7 @@
-"""Predictions held against a measured run: each figure with its error, and each pair of candidates with its order.
+"""Compare predictions with a measured run: the error of each figure, and the order of each pair of candidates.
 
-Two different questions: a predictor that is wrong by the same factor everywhere still orders candidates rightly. The
-measured order of a pair counts only where the run settles it; else nothing is said of the prediction.
+These are two different questions: a predictor that is wrong by the same factor everywhere still orders candidates
+correctly. The measured order of a pair counts only where the run settles it; otherwise the prediction is not judged.
 """
 
 import dataclasses
@@ -20,12 +20,12 @@ from optimal_tp.verdict.predictors.orders import judged_pairs
 from optimal_tp.verdict.predictors.stated import RateName, Stated, StatedRow
 
 LIKE_LENGTH, LIKE_LOAD = 1.1, 1.5
-"""Ratios up to which lengths of requests, and requests in flight, are those of the run."""
+"""Largest ratios at which predicted lengths of requests, and requests in flight, count as the run's."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class MeasuredFigures:
-    """What a run has measured, as far as predictions are held against it."""
+    """The figures of a run that predictions are compared with."""
 
     record: RunRecord
     verdict: Verdict
@@ -34,7 +34,7 @@ class MeasuredFigures:
 
 
 def judged(stated: Stated, measured: MeasuredFigures) -> Judged:
-    """Return ``stated`` beside what was measured.
+    """Return ``stated`` beside the measured figures.
 
     Raises SettingsError, with every bad row, where the file is not about this run.
     """
@@ -99,7 +99,7 @@ def _of_run(stated: Stated, measured: MeasuredFigures) -> tuple[dict[Candidate, 
         notes.append(f"the file predicts {', '.join(sorted(models))}, but the run measured {settings.model.name}")
     kept = {candidate: own for candidate, own in rows.items() if own}
     if not problems and not kept:
-        rule = f"must have a row of a candidate of the run ({', '.join(one.name for one in candidates)})"
+        rule = f"must have a row for a candidate of the run ({', '.join(one.name for one in candidates)})"
         problems.append(
             Problem(path=stated.file, value=", ".join(strangers), rule=rule, remedy="name the predictions of this run")
         )
@@ -117,7 +117,7 @@ def _title_of(measured: MeasuredFigures) -> str:
 
 
 def _lengths(measured: MeasuredFigures) -> dict[str, float]:
-    """Return the mean lengths of the run's requests by the name of a row's field; empty where a trace has them."""
+    """Return the mean lengths of the run's requests, by the name of a row's field; empty where no setting has them."""
     load = measured.record.settings.load
     if measured.record.trace is not None or load.prompt != "synthetic":
         return {}
@@ -129,12 +129,12 @@ def _unlike(row: StatedRow, lengths: typing.Mapping[str, float]) -> typing.Itera
         value: float | None = getattr(row, name)
         if value is not None and max(value / own, own / max(value, 1e-9)) > LIKE_LENGTH:
             rule = f"must be within {100 * (LIKE_LENGTH - 1):.0f} % of the run's {own:g}"
-            remedy = "predict for the run's requests, or measure at the prediction's"
+            remedy = "predict for the run's request lengths, or measure the predicted ones"
             yield Problem(path=f"{row.place} {name}", value=value, rule=rule, remedy=remedy)
 
 
 def _ordered_by(verdict: Verdict, rows: typing.Sequence[StatedRow]) -> RateName | None:
-    """Return the rate that all rows state; the one that the run compares by first."""
+    """Return a rate that all rows state, the one that the run compares before the other; None without one."""
     names: tuple[RateName, RateName] = ("requests_per_second", "output_tokens_per_second")
     order = names if verdict.criterion == "goodput" else names[::-1]
     return next((name for name in order if all(row.per_core(name) is not None for row in rows)), None)
@@ -160,7 +160,7 @@ def _figures(candidate: Candidate, row: StatedRow, measured: MeasuredFigures) ->
         ),
     ):
         if rate is not None:
-            # A goodput is the most within the limits: how many are then in flight is no condition of it.
+            # Goodput is the highest rate within the limits, whatever number of requests is then in flight.
             why_not = None if metric == "requests_per_second_per_core" else unlike
             yield _figure(typing.cast("Metric", metric), rate, own, is_alone=False, why_not=why_not)
 

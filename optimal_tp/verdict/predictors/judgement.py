@@ -1,4 +1,4 @@
-"""What judging a file of predictions says: each figure with its error, each pair of candidates with its order."""
+"""The judgement of a file of predictions: the error of each figure, the order of each pair of candidates."""
 
 import dataclasses
 import typing
@@ -20,9 +20,9 @@ class JudgedFigure:
     metric: Metric
     predicted: float
     measured: float | None
-    """The median of a latency; None where it was not measured, or at another load."""
+    """For a latency, the median; None where it was not measured, or only at another load."""
     interval: Interval | None
-    """Of the measured figure; None where it has none, as a fitted goodput."""
+    """Of the measured figure; None where it has none, such as a fitted goodput."""
     ratio: float | None
     """Predicted over measured."""
     at: At
@@ -32,7 +32,7 @@ class JudgedFigure:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class JudgedRow:
-    """What is predicted of one candidate: the row that its predictor would choose for it."""
+    """The prediction for one candidate: the row that its predictor would choose for it."""
 
     degree: int
     max_num_seqs: int | None
@@ -45,7 +45,7 @@ class JudgedRow:
 
     @property
     def name(self) -> str:
-        """The candidate's, for people."""
+        """The candidate's name, for people."""
         return Candidate(self.degree, self.max_num_seqs).name
 
 
@@ -61,7 +61,7 @@ class JudgedPair:
     measured_ratio: Estimate | None
     """Of ``preferred`` over ``other``, at the run's confidence for all pairs together; None where none was formed."""
     why: str | None
-    """Where another word than the ratio's decides: the gate of one of the two, or why nothing is decided."""
+    """The gate of one of the two, where that decides instead of the ratio, or why nothing is decided."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -87,5 +87,5 @@ class Judged:
 
     @property
     def inversions(self) -> tuple[JudgedPair, ...]:
-        """Pairs of which the run shows the opposite order."""
+        """Pairs for which the run shows the opposite order."""
         return tuple(pair for pair in self.pairs if pair.word == "inverted")

@@ -1,4 +1,4 @@
-"""The order that a predictor gives two candidates, against the measured one, which counts only where it is settled."""
+"""Compare a predictor's order of two candidates with the measured one, which counts only where it is settled."""
 
 import dataclasses
 import itertools
@@ -10,7 +10,7 @@ from optimal_tp.verdict.findings import Comparison, DegreeVerdict, Verdict
 from optimal_tp.verdict.predictors.judgement import JudgedPair, JudgedRow, Word
 
 SAME = 0.005
-"""Predicted rates that differ by less than this share are equal: others round what they print."""
+"""Predicted rates that differ by less than this share count as equal: programs round what they print."""
 
 
 def judged_pairs(rows: typing.Sequence[JudgedRow], verdict: Verdict) -> typing.Iterator[JudgedPair]:
@@ -31,17 +31,17 @@ def _pair(preferred: str, other: str, ratio: float | None, verdict: Verdict) -> 
 
 
 class PairOrder(typing.NamedTuple):
-    """What a run says of one candidate before another."""
+    """What a run says about one candidate being better than another."""
 
     word: Word
     why: str | None
-    """Where no ratio says it."""
+    """The reason, where no ratio gives it."""
     ratio: Estimate | None
     """The measured one."""
 
 
 def _order(preferred: str, other: str, verdict: Verdict) -> PairOrder:
-    """Return what the run says of ``preferred`` before ``other``."""
+    """Return what the run says about ``preferred`` being better than ``other``."""
     direct = turned_to(verdict.comparisons, preferred, other)
     ratio = None if direct is None else direct.ratio
     if verdict.outcome == "void":
@@ -65,10 +65,10 @@ def _order(preferred: str, other: str, verdict: Verdict) -> PairOrder:
 
 
 def _through_others(first: str, second: str, verdict: Verdict) -> typing.Iterator[Comparison]:
-    """Yield ``first`` against ``second`` by way of each other candidate: the product of two ratios.
+    """Yield the ratio of ``first`` to ``second`` through each other candidate: the product of two ratios.
 
-    A race lets beaten candidates go, so two of them have few blocks in common. All intervals hold together at the run's
-    confidence, so the product of their ends bounds the product.
+    Beaten candidates leave the race, so two of them have few blocks in common. All intervals hold together at the run's
+    confidence, so the products of their ends bound the product.
     """
     for degree in verdict.degrees:
         one = turned_to(verdict.comparisons, first, degree.name)
@@ -88,15 +88,15 @@ def _product(one: float | None, other: float | None) -> float | None:
 
 
 def _is_out(degree: DegreeVerdict) -> bool:
-    """Whether the run has shown that the candidate cannot be chosen: no memory for it, or a limit missed alone."""
+    """Whether the candidate is shown to be impossible: it lacks memory, or misses a limit with one request alone."""
     return degree.word in ("no-fit", "misses-slo")
 
 
 def is_ahead(one: Comparison, resolution: float) -> bool:
-    """Whether ``first`` is shown to do more than ``second``.
+    """Whether ``first`` is shown to be better than ``second``.
 
-    It is where the race called it better, or, as a race ends with the first safe choice, where its whole interval lies
-    beyond the resolution. Less is what a slow wandering of a candidate may feign.
+    It is where the race called it better, or where its whole interval lies beyond the resolution, because a race ends
+    with the first safe choice. A smaller lead could come from the slow drift of a candidate.
     """
     if one.word == "better":
         return True

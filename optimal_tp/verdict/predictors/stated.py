@@ -1,4 +1,4 @@
-"""What a planner or simulator predicts of candidates, as its file states it, in one form and one set of units."""
+"""A planner's or simulator's predictions for candidates, as its file states them, in one form and one set of units."""
 
 import dataclasses
 import math
@@ -11,10 +11,10 @@ RateName = typing.Literal["requests_per_second", "output_tokens_per_second"]
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class StatedRow:
-    """One prediction. What the predictor does not say is None."""
+    """One prediction. A figure that the predictor does not state is None."""
 
     place: str
-    """Where it stands: "planner.csv:3"."""
+    """File and line: "planner.csv:3"."""
     degree: int
     batch: int | None = None
     """Slots of a server, as vLLM's --max-num-seqs."""
@@ -28,7 +28,7 @@ class StatedRow:
     requests_per_second: float | None = None
     """Of ``cores`` together."""
     cores: int
-    """Logical cores that carry the rates: those that a server keeps from others, usually its degree; 1 for rates per
+    """Logical cores that the rates belong to: those that a server occupies, usually its degree; 1 for rates per
     core."""
     input_tokens: float | None = None
     output_tokens: float | None = None
@@ -41,9 +41,9 @@ class StatedRow:
         return None if value is None else value / self.cores
 
     def latency_ms(self, metric: LimitedMetric) -> float | None:
-        """Return the predicted figure that a limit is held against.
+        """Return the predicted figure that a limit applies to.
 
-        Total latency is ``ttft + tpot * (output tokens - 1)``, as a predictor states no other.
+        Total latency is ``ttft + tpot * (output tokens - 1)``, as predictors do not state it.
         """
         if metric == "ttft_ms":
             return self.ttft_ms
@@ -54,7 +54,7 @@ class StatedRow:
         return self.ttft_ms + self.tpot_ms * (self.output_tokens - 1)
 
     def missed(self, limits: typing.Mapping[LimitedMetric, Limit]) -> tuple[LimitedMetric, ...]:
-        """Return the limits that it is predicted to miss; of a figure that it lacks nothing is known."""
+        """Return the limits that it is predicted to miss; a missing figure misses none."""
         figures = {metric: self.latency_ms(metric) for metric in limits}
         return tuple(metric for metric, value in figures.items() if (value or -math.inf) > limits[metric].at_most_ms)
 
@@ -64,10 +64,10 @@ class Stated:
     """A file of predictions."""
 
     predictor: str
-    """Who predicts: "AIConfigurator"."""
+    """Name of the predictor: "AIConfigurator"."""
     version: str | None
     file: str
     """Name of the file, without its folder."""
     rows: tuple[StatedRow, ...]
     notes: tuple[str, ...] = ()
-    """What was left out or taken to be so on the way in, one sentence each."""
+    """What the reader left out or assumed, one sentence each."""

@@ -1,8 +1,8 @@
 """The race: candidates compared block by block until one is a safe choice.
 
-After every block each candidate's turns are scored by the logarithm of what it can do per core, and the scores of two
-candidates paired within their blocks. A candidate is a safe choice when no other can be more than the resolution
-better, beyond doubt.
+After every block each candidate's turns are scored by the logarithm of its capacity per core, and the scores of two
+candidates are paired block by block. A candidate is a safe choice when no other can be more than the resolution better,
+beyond doubt.
 """
 
 import collections.abc
@@ -17,7 +17,7 @@ from optimal_tp.verdict.race.pairs import Pair, Rules, lead, trend, wandered
 from optimal_tp.verdict.race.scoring import Scoring
 
 CANDIDATE_TREND = 3.0
-"""Absolute t of the slope of one candidate's scores over its blocks from which its oldest third is forgotten."""
+"""Absolute t, of the slope of a candidate's scores over its blocks, above which its oldest third is dropped."""
 PAIR_TREND = 3.5
 """The same for the differences of a pair."""
 
@@ -28,28 +28,28 @@ class Standing:
 
     blocks: int
     pairs: tuple[Pair, ...]
-    """Of the candidates still in the race, each with the smaller first."""
+    """Pairs of candidates still in the race, the smaller one first."""
     former: tuple[Pair, ...]
-    """Of a candidate that left and another, as they were when it did; they need not show anything."""
+    """Pairs with a candidate that left the race, as they were then; they need not show anything."""
     beaten: typing.Mapping[Candidate, Pair]
-    """Candidates that left, with what showed that another is better; once shown it stays shown."""
+    """Candidates that left, each with the pair that showed another to be better; this is never taken back."""
     safe: Candidate | None
     """The smallest candidate against which no other can be more than the resolution better; None for none yet."""
     wandering: tuple[Candidate, ...]
-    """Candidates that something which outlasts a turn moves: nothing is called better on them."""
+    """Candidates that drift for longer than a turn: no comparison with them is called better."""
     forgotten: typing.Mapping[Candidate, int]
-    """Blocks at the beginning of the run that a candidate's trend has thrown out."""
+    """Number of blocks at the beginning of the run that a candidate's trend has excluded."""
     cycle: tuple[Candidate, ...] = ()
-    """Candidates each of which is shown to be better than the next, and the last better than the first; then nobody
-    leaves and no choice stands."""
+    """Candidates in a circle: each is shown to be better than the next, and the last better than the first. Then no
+    candidate leaves and no choice stands."""
 
 
 class StartedReading(typing.Protocol):
-    """A reading that knows which start of its candidate's servers it was on."""
+    """A reading that knows the start of its candidate's servers."""
 
     @property
     def candidate(self) -> Candidate:
-        """Whose it is."""
+        """The candidate of the reading."""
 
     @property
     def start(self) -> int:
@@ -82,7 +82,7 @@ class Race(typing.Generic[Scored]):
     def add_block(self, readings: collections.abc.Iterable[Scored], number: int | None = None) -> Standing:
         """Take what the next block measured, one reading of each candidate at most; return what is known now.
 
-        ``number`` is the block's, from 0, where a record lacks blocks before it; None is one more than the last.
+        ``number`` is the block's, from 0, where a record lacks blocks before it; None means one more than the last.
         """
         self._blocks = self._blocks if number is None else number
         taken = list(readings)
@@ -139,7 +139,7 @@ class Race(typing.Generic[Scored]):
     def _forget(
         self, racing: tuple[Candidate, ...], scores: collections.abc.Mapping[Candidate, dict[int, float]]
     ) -> bool:
-        """Throw out the oldest third of whoever still rises or falls; return whether anybody was."""
+        """Drop the oldest third of each candidate that still rises or falls; return whether there was one."""
         if self.rules.most_looks is not None:
             return False
         starts = self._starts
@@ -154,9 +154,9 @@ class Race(typing.Generic[Scored]):
         return bool(restless)
 
     def _claim(self, pairs: collections.abc.Iterable[Pair], scored: collections.abc.Container[Candidate]) -> None:
-        """Keep what is shown now: who is beaten, and who is a safe choice; one alone is none without a score.
+        """Keep what is shown now: beaten candidates and the safe choice, which must have a score even if alone.
 
-        A ranking that runs in a circle shows that the pairs do not measure one thing: it beats nobody.
+        A ranking that runs in a circle shows that the pairs do not measure one thing, so it beats no candidate.
         """
         own = {(pair.first, pair.second): pair for each in pairs for pair in (each, each.turned())}
         better = [pair for pair in own.values() if pair.is_better]
@@ -176,7 +176,7 @@ class Race(typing.Generic[Scored]):
 
 
 def _cycle(better: collections.abc.Iterable[Pair]) -> tuple[Candidate, ...]:
-    """Return candidates of ``better`` each of which beats the next, and the last the first; empty where none do."""
+    """Return candidates of ``better`` in a circle: each beats the next, and the last the first. Empty without one."""
     beaten_by: dict[Candidate, set[Candidate]] = {}
     for pair in better:
         beaten_by.setdefault(pair.second, set()).add(pair.first)

@@ -1,4 +1,4 @@
-"""How much a candidate can take: the rate at which just the asked share of requests holds every limit, by a fit."""
+"""A candidate's capacity, by a fit: the rate at which just the asked share of requests holds every limit."""
 
 import dataclasses
 import math
@@ -13,7 +13,7 @@ from optimal_tp.facts.candidates import Candidate
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Reading:
-    """What one open turn says: at a rate, so many of the counted requests held every limit of one percentile."""
+    """The result of one open turn: its rate, and how many counted requests held every limit of one percentile."""
 
     candidate: Candidate
     block: int | None
@@ -21,15 +21,15 @@ class Reading:
     log_rate: float
     """Logarithm of requests per second per logical core."""
     asked: float
-    """Share of the requests, 0 to 1, that is to hold the limits."""
+    """Share of the requests, 0 to 1, that must hold the limits."""
     hits: int
     counted: int
     early_hits: int | None = None
-    """Of the first half of the counted requests; None where nobody looked."""
+    """Hits in the first half of the counted requests; None where they were not counted."""
     start: int = 0
-    """Which start of the candidate's servers it was on."""
+    """Number of the start of the candidate's servers."""
     others: tuple["Reading", ...] = ()
-    """What the same turn says by the limits of other percentiles, where the limits have several."""
+    """Readings of the same turn for the limits of other percentiles, where there are several."""
 
     @property
     def share(self) -> float:
@@ -38,7 +38,7 @@ class Reading:
 
     @property
     def by_share(self) -> tuple["Reading", ...]:
-        """What the turn says by each asked share."""
+        """The readings of the turn, one for each asked share."""
         return (self, *self.others)
 
     @property
@@ -62,17 +62,17 @@ class CapacityFit:
 
 
 LEAST_SLOPE = 1.0
-"""Single-slot servers at a low rate: the share that waits is in proportion to the rate."""
+"""The slope of single-slot servers at a low rate, where the share of requests that wait is proportional to the rate."""
 USUAL_SLOPE, SLOPE_SPREAD = 14.0, 7.0
-"""Normal prior of the slope: one turn shows too little of it."""
+"""Mean and standard deviation of the slope's normal prior: one turn alone shows too little of the slope."""
 USUAL_SHIFT = 3.0
-"""Standard deviation of the prior for the logit at the mean rate around the asked one: keeps a candidate that
-hits or misses everywhere from running away in one step."""
+"""Standard deviation of the prior for the logit at the mean rate, around the asked logit. It keeps the fit of a
+candidate that hits or misses everywhere from running away in one step."""
 REQUESTS_PER_TRIAL = 20
-"""Requests of one turn resemble each other: so many count as one independent trial in the fit."""
+"""Requests that count as one independent trial in the fit, because requests of one turn resemble each other."""
 LEAST_VARIANCE = 0.6
-"""Share of ``asked * (1 - asked)`` below which a turn's variance is not taken: a turn far from the asked share would
-otherwise move its score without bound."""
+"""Least variance of a turn, as a share of ``asked * (1 - asked)``: without it a turn far from the asked share would
+move its score without bound."""
 
 
 def _logit(share: float) -> float:
@@ -151,7 +151,7 @@ def score(reading: Reading, by: CapacityFit) -> float:
 
 
 def half_score(reading: Reading, by: CapacityFit) -> float | None:
-    """Return half the difference between the scores of a turn's two halves: its own noise; None where nobody looked."""
+    """Return half the difference between the scores of a turn's two halves: its own noise; None without counts."""
     if reading.early_hits is None or reading.counted < 2:  # noqa: PLR2004 - two halves
         return None
     half = reading.counted // 2
@@ -162,13 +162,13 @@ def half_score(reading: Reading, by: CapacityFit) -> float | None:
 
 
 DISTURBED_SHARE = 0.35
-"""Share of what is expected below which a turn may be disturbed."""
+"""A disturbed turn has less than this part of the expected share."""
 DISTURBED_DEVIATIONS = 4.0
-"""Standard deviations below what is expected, at that: as if REQUESTS_PER_TRIAL / 2 requests were one trial."""
+"""It also lies this many standard deviations below that share, with REQUESTS_PER_TRIAL / 2 requests as one trial."""
 
 
 def is_disturbed(reading: Reading, by: CapacityFit) -> bool:
-    """Whether so much less holds the limits than the fit expects that something else than the rate was at work."""
+    """Whether so few requests hold the limits, compared with the fit, that the rate alone cannot be the cause."""
     expected = by.share(reading.log_rate)
     if reading.share >= DISTURBED_SHARE * expected:
         return False

@@ -1,4 +1,4 @@
-"""Two candidates against each other: the interval of their log ratio, and what it shows."""
+"""Compare two candidates: the interval of their log ratio, and what it shows."""
 
 import collections.abc
 import dataclasses
@@ -13,33 +13,33 @@ from optimal_tp.measurement.estimate import Interval, name_list
 from optimal_tp.verdict.statistics import t_bound
 
 PRIOR_VARIANCE = 0.3
-"""Of the mixture t sequence: narrow for a dozen to a hundred blocks."""
+"""Prior variance of the mixture t sequence: makes it narrow for a dozen to a hundred blocks."""
 SURE_LEAD = 4
-"""A lead of so many resolutions at the least is called better without waiting for them, and shown in spite of a
-candidate that wanders: no wandering feigns it."""
+"""A lead of at least this many resolutions is called better without waiting for FEWEST_FOR_BETTER blocks, and it
+counts even where a candidate wanders: no wandering is that large."""
 FEWEST_FOR_TREND = 8
-"""Blocks below which no trend is looked for."""
+"""Fewest blocks in which a trend is looked for."""
 FEWEST_EFFECTIVE, FEWEST_FOR_BETTER = 6, 12
-"""Independent blocks that the differences must be worth, once their resemblance is allowed for: to claim anything, and
-to call one better. A candidate that wanders slowly feigns a lead that a few independent blocks cannot refute."""
+"""Fewest independent blocks that the differences must be worth, after allowing for their resemblance: to claim
+anything, and to call one better. Slow drift can look like a lead that a few independent blocks cannot refute."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Rules:
-    """When the race says what."""
+    """The rules by which the race makes its claims."""
 
     resolution: float
-    """How much better another may be, as a share, for a choice to be safe."""
+    """Share by which another may be better while a choice is still safe."""
     bias: float
-    """Differences below this share are not called better: what warm-ins and routing may feign."""
+    """Differences below this share are not called better: warm-ins and routing can cause them."""
     least_blocks: int
     most_looks: int | None
-    """With a number, looks are fixed: after ``least_blocks`` and after each of the next blocks; None looks always."""
+    """Fixed number of looks: after ``least_blocks`` and after each of the next blocks; None looks after every block."""
     alpha: float
     """Chance of a wrong claim, for each pair."""
 
     def looks(self) -> "collections.abc.Container[int]":
-        """Return after which numbers of blocks something may be claimed."""
+        """Return the numbers of blocks after which a claim may be made."""
         end = self.least_blocks + self.most_looks if self.most_looks is not None else 1_000_000
         return range(self.least_blocks, end)
 
@@ -56,20 +56,20 @@ class Pair:
     """Mean of the paired differences; None without any."""
     interval: Interval
     deviation: float | None
-    """Standard deviation of the differences, widened as their resemblance asks for; None below two."""
+    """Standard deviation of the differences, widened to allow for their resemblance; None below two."""
     effective: float
-    """How many independent blocks the differences are worth at the least, as far as their resemblance tells."""
+    """Least number of independent blocks that the differences are worth, by their estimated resemblance."""
     surely_effective: float
-    """The same, readier to see resemblance: what calling one better asks for."""
+    """The same with a more cautious estimate, which calling one better requires."""
     why_open: str | None
     """Why nothing may be claimed yet, in words; None where it may."""
     rules: Rules
     wanders: bool = False
-    """Whether something that outlasts a turn moves one of the two: neither is called better, whatever the lead."""
+    """Whether one of the two drifts for longer than a turn: then neither is called better, whatever the lead."""
     is_unsteady: bool = False
-    """Whether that is so within one start of the servers too: the two show nothing but a lead beyond any wandering."""
+    """Whether one drifts within one start of the servers too: then only a lead beyond any wandering counts."""
     starts_differ: bool = False
-    """Whether on one start of the servers one of the two led, and on another the other: neither is called better."""
+    """Whether the lead differs between starts of the servers: then neither is called better."""
 
     def turned(self) -> "Pair":
         """Return ``second`` against ``first``."""
@@ -107,7 +107,7 @@ NOTHING = Interval(low=None, high=None)
 
 
 def lead(first: Candidate, second: Candidate, by_block: collections.abc.Mapping[int, float], rules: Rules) -> Pair:
-    """Return what the paired differences of scores, ``by_block`` in their order, show."""
+    """Return what the paired differences of scores show; ``by_block`` has them in the order of blocks."""
     differences = tuple(by_block.values())
     count = len(differences)
     mean = math.fsum(differences) / count if count else None
@@ -146,7 +146,7 @@ def lead(first: Candidate, second: Candidate, by_block: collections.abc.Mapping[
 
 
 def wandered(pair: Pair, moved: collections.abc.Collection[Candidate]) -> Pair:
-    """Return ``pair``, of which ``moved`` wander within a start: it shows only a lead that no wandering feigns."""
+    """Return ``pair``, whose candidates ``moved`` wander within a start: only a lead beyond any wandering counts."""
     if not moved:
         return pair
     bound = math.log1p(SURE_LEAD * pair.rules.resolution)
@@ -168,7 +168,7 @@ def _bound(count: int, rules: Rules) -> float:
 
 
 def _as_the_last_two(pair: Pair, differences: typing.Sequence[float]) -> Pair:
-    """Return ``pair`` without a claim that its last two blocks speak against: a machine that still warms up."""
+    """Return ``pair`` without a claim that its last two blocks contradict, as on a machine that still warms up."""
     last = math.fsum(differences[-2:]) / len(differences[-2:])
     for own, recent in ((pair, last), (pair.turned(), -last)):
         floor = math.log1p(pair.rules.bias) if own.is_better else -math.log1p(pair.rules.resolution)
@@ -189,7 +189,7 @@ def autocorrelation(differences: typing.Sequence[float]) -> float:
 
 
 def _raised(r: float, errors: float, count: int) -> float:
-    """Return ``r`` raised by so many of its standard errors, within 0 and 0.99: an interval is only ever widened."""
+    """Return ``r`` raised by ``errors`` of its standard errors, within 0 and 0.99: intervals are only ever widened."""
     return min(0.99, max(0.0, r + errors / math.sqrt(count)))
 
 
@@ -198,8 +198,8 @@ def trend(
 ) -> float:
     """Return the t statistic of the slope of ``values`` over their blocks; 0 for too few or no spread.
 
-    ``starts`` tells, by block, on which start of the servers: each has a level of its own, as starts differ without any
-    trend, and one slope is common to all.
+    ``starts`` has the start of the servers by block. Each start has a level of its own, because starts differ without
+    any trend; one slope is common to all.
     """
     groups: dict[collections.abc.Hashable, list[int]] = {}
     for block in sorted(values):
@@ -224,5 +224,5 @@ def _centred(values: typing.Sequence[float]) -> list[float]:
 
 
 def _product(first: typing.Sequence[float], second: typing.Sequence[float]) -> float:
-    # Of a few dozen numbers: arrays would take five times as long to make.
+    # For a few dozen numbers making arrays would take five times as long.
     return math.fsum(one * other for one, other in zip(first, second, strict=True))

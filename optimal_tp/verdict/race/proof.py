@@ -1,9 +1,10 @@
-"""Betting on whole turns: what rate a candidate is shown to hold, and what rate it is shown to miss.
+"""Prove by betting on whole turns which rate a candidate holds, and which rate it misses.
 
-A bet against "at rates of c and more at most the asked share holds" pays when more does. By Ville's inequality its
-wealth ever reaches 1/alpha with probability at most alpha if that is true, whatever happens within a turn, as long as
-turns are exchangeable. Sources: Ville, "Etude critique de la notion de collectif" (1939); Waudby-Smith and Ramdas,
-"Estimating means of bounded random variables by betting", Journal of the Royal Statistical Society B 86 (2024).
+A bet against the statement "at rates of c and more, at most the asked share holds" pays when more holds. If the
+statement is true, the bet's wealth ever reaches 1/alpha with probability at most alpha (Ville's inequality), whatever
+happens within a turn, as long as turns are exchangeable. Sources: Ville, "Etude critique de la notion de collectif"
+(1939); Waudby-Smith and Ramdas, "Estimating means of bounded random variables by betting", Journal of the Royal
+Statistical Society B 86 (2024).
 """
 
 import math
@@ -17,15 +18,16 @@ from optimal_tp.verdict.race.capacity import Reading
 STAKES = (0.02, 0.05, 0.1, 0.2, 0.35, 0.5, 0.7, 0.85, 0.95)
 """Shares of the wealth that are bet on each turn, side by side."""
 BOLD_WEIGHT = 0.45
-"""Part of the wealth under the largest stake: turns in which nearly everything hits are the usual case."""
+"""Part of the wealth that bets the largest stake, because in most turns nearly every request hits."""
 
 
 NEAR = 0.15
-"""How far beyond a tested rate, in logarithms, a turn still bets for it: further ones would only lose what is won."""
+"""Largest distance beyond a tested rate, in logarithms, at which a turn still bets for it: turns further away would
+only lose the gains."""
 
 
 def is_shown(gains: typing.Sequence[float], alpha: float) -> bool:
-    """Whether bets on ``gains``, in order, each at least -1 and with a mean of at most 0 if wrong, reach 1/alpha."""
+    """Whether bets on ``gains``, in order, reach 1/alpha; each gain is at least -1, their mean at most 0 if wrong."""
     if not gains:
         return False
     stakes = np.array(STAKES)
@@ -46,12 +48,12 @@ def missed(shares: typing.Iterable[float], asked: float) -> list[float]:
 
 
 def proof(readings: typing.Sequence[Reading], *, alpha: float) -> Proof:
-    """Return what ``readings``, in order, of turns after the choice prove; half of ``alpha`` for each side.
+    """Return what ``readings`` of turns after the choice, in order, prove; each side has half of ``alpha``.
 
-    The share falls with the rate, so turns at rates of c and more speak against "the capacity is at most c", whatever
-    rule chose them; bets are on those NEAR it, which is known before each turn. Rates are tested from the safe side, so
-    that no further share of alpha is spent on them. Where limits have several percentiles a rate is held once each of
-    them is shown to be, and missed once any is, for which they divide alpha.
+    The share falls with the rate, so turns at rates of c and more can refute "the capacity is at most c", by whatever
+    rule they were chosen. Only turns NEAR c bet, which is known before each turn. Rates are tested from the safe side,
+    so further rates spend no further alpha. With several percentiles a rate is held once all of them are shown to
+    hold, and missed once one is shown to miss; for the latter they divide alpha.
     """
     rates = sorted({reading.log_rate for reading in readings})
     low = high = None

@@ -1,4 +1,4 @@
-"""At which rates a candidate is driven: a bracket that finds its capacity, then turns on either side of it."""
+"""The rates of a candidate's turns: a bracket that finds its capacity, then turns on either side of it."""
 
 import dataclasses
 import math
@@ -6,28 +6,28 @@ import math
 from optimal_tp.verdict.race.capacity import CapacityFit, Reading
 
 NARROW = 1.25
-"""Ratio of the lowest rate that missed to the highest that held, from which the bracket is narrow enough."""
+"""The bracket is narrow enough below this ratio of the lowest rate that missed to the highest that held."""
 MOST_DOUBLINGS = 6
-"""Of the first rate, after which the bracket ends without a miss: the client could not follow any further."""
+"""Doublings of the first rate after which the bracket ends without a miss: the client could not keep up."""
 FIRST_SHARE = 0.8
 """First rate, as a share of what the servers finish when they are saturated."""
 TAIL_SHARE = 0.95
-"""Asked share of requests from which the turns lean to higher rates: below the capacity nearly all would hit."""
+"""Asked share of requests from which turns lean to higher rates: below the capacity nearly all would hit."""
 SIDES, TAIL_SIDES = (-0.05, 0.05), (-0.03, 0.08)
-"""Where the turns of a block lie, in logarithms from the capacity, in turn."""
+"""Distances of the turns from the capacity, in logarithms; blocks alternate between the two."""
 LONGEST_TURN, FEWEST_COUNTED = 5.0, 5
-"""A turn takes at most so many times its usual length for the sake of its least requests, and counts so many."""
+"""Most usual lengths that a turn may take to reach its least requests, and the fewest requests that it counts."""
 LONGEST_MOVE = math.log(2)
-"""How far the rate moves from one turn to the next at most."""
+"""Largest change of the rate from one turn to the next, in logarithms."""
 
 
 class Bracket:
-    """Rates double while they hold, halve while they miss, then bisect. Its readings are no evidence."""
+    """Rates double while they hold, halve while they miss, then bisect. These readings are not evidence."""
 
     def __init__(self, first: float, *, floor: float, most_turns: int) -> None:
-        """Begin at the log rate ``first``; below ``floor`` a candidate holds at no rate.
+        """Begin at the log rate ``first``; a candidate that misses at ``floor`` holds the limits at no rate.
 
-        After ``most_turns`` it bisects no further; a rate that held and one that missed it always looks for.
+        After ``most_turns`` it stops bisecting, but it always looks for a rate that held and one that missed.
         """
         self.next: float | None = first
         """The next log rate; None when the bracket has ended."""
@@ -69,19 +69,19 @@ def block_rate(by: CapacityFit, block: int, last: float) -> float:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class TurnSize:
-    """How long turns are, in the time that one request alone takes on the slowest candidate."""
+    """Length of turns, in units of the time that one request alone takes on the slowest candidate."""
 
     warm_in: float
-    """Before the first counted request."""
+    """Time before the first counted request."""
     length: float
     """Time in which the counted requests arrive."""
     least_requests: int
-    """Counted requests at the least, whatever the rate."""
+    """Least number of counted requests, whatever the rate."""
 
     def counted(self, rate_per_second: float, alone_seconds: float, *, part: float = 1.0) -> int:
-        """Return how many requests count at ``rate_per_second``; ``part`` of a whole turn.
+        """Return the number of counted requests at ``rate_per_second``, for ``part`` of a whole turn.
 
-        At a low rate fewer than ``least_requests``, so that no turn takes more than LONGEST_TURN usual ones.
+        At a low rate it may be below ``least_requests``, so that no turn is longer than LONGEST_TURN usual ones.
         """
         usual = rate_per_second * self.length * alone_seconds
         least = max(FEWEST_COUNTED, min(self.least_requests, LONGEST_TURN * usual))

@@ -1,4 +1,4 @@
-"""What a turn says of its candidate, as a logarithm per core: what it can take within limits, or its throughput."""
+"""Score turns by a logarithm per core: the candidate's capacity within the limits, or its throughput."""
 
 import collections.abc
 import dataclasses
@@ -13,9 +13,9 @@ from optimal_tp.verdict.race.capacity import DISTURBED_SHARE, CapacityFit, Readi
 WANDERING = 1.3
 """Allowance for the halves of a quiet turn, which resemble each other a little."""
 FEWEST_TO_WANDER = 12
-"""Turns below which nothing is said of it."""
+"""Fewest turns from which wandering is judged."""
 BRACKET_BLOCKS = 6
-"""Blocks after which the turns of the bracket say nothing more: they were taken far from the capacity."""
+"""Blocks after which the bracket's turns are no longer used: they were taken far from the capacity."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -27,7 +27,7 @@ class Throughput:
     log_rate: float
     """Logarithm of output tokens per second per logical core."""
     start: int = 0
-    """Which start of the candidate's servers it was on."""
+    """Number of the start of the candidate's servers."""
 
 
 TakenT = typing.TypeVar("TakenT", contravariant=True)  # noqa: PLC0105 - no _contra in a name that is read
@@ -48,7 +48,7 @@ class Scoring(typing.Protocol[TakenT]):
         """Return the scores by block, from ``oldest`` on, of the turns that may be compared."""
 
     def is_wandering(self, candidate: Candidate, oldest: int, *, within_starts: bool = False) -> bool:
-        """Whether something that outlasts a turn moves the scores; ``within_starts``: on single server starts too."""
+        """Whether the scores drift for longer than a turn; ``within_starts``: within single server starts too."""
 
 
 class ShareScoring:
@@ -57,11 +57,11 @@ class ShareScoring:
     def __init__(self, candidates: collections.abc.Iterable[Candidate], asked: float, *, reach: float) -> None:
         """Score at the share ``asked`` of requests, 0 to 1.
 
-        ``reach``: turns further than this from the fitted capacity, in logarithms, are not compared: shares saturate.
+        Turns further than ``reach`` from the fitted capacity, in logarithms, are not compared: shares saturate there.
         """
         self.asked = asked
         self.fits: dict[Candidate, CapacityFit] = {}
-        """Of every candidate, to the last block it was in."""
+        """Fit of every candidate, up to its last block."""
         self._reach = reach
         self._bracket: dict[Candidate, list[Reading]] = {candidate: [] for candidate in candidates}
         self._blocks: dict[Candidate, dict[int, Reading]] = {candidate: {} for candidate in self._bracket}
@@ -71,7 +71,7 @@ class ShareScoring:
         """What was asked for since the last reading or fit: a block asks for the same scores several times."""
 
     def open_with(self, reading: Reading) -> None:
-        """Take a reading of the bracket: it says where to begin, and is no evidence."""
+        """Take a reading of the bracket: it shows where to begin, but is not evidence."""
         self._bracket[reading.candidate].append(reading)
         self._note(reading)
         self.learn([reading.candidate], {reading.candidate: 0})
@@ -89,7 +89,7 @@ class ShareScoring:
     def learn(
         self, candidates: collections.abc.Iterable[Candidate], oldest: collections.abc.Mapping[Candidate, int]
     ) -> None:
-        """Fit every candidate that has a reading; disturbed turns do not take part."""
+        """Fit every candidate that has a reading, without its disturbed turns."""
         self._scored.clear()
         for candidate in candidates:
             own = [reading for block, reading in self._blocks[candidate].items() if block >= oldest[candidate]]
@@ -99,7 +99,7 @@ class ShareScoring:
             self.fits[candidate] = self._undisturbed_fit(used)
 
     def _undisturbed_fit(self, used: list[Reading]) -> CapacityFit:
-        """Return the fit to ``used`` without what is disturbed, as those say that are beyond suspicion."""
+        """Return the fit to ``used`` without disturbed turns; turns beyond suspicion decide which those are."""
         clear = [one for one in used if one.block is None or one.share >= DISTURBED_SHARE * self.asked]
         by = fit(clear or used, self.asked)
         sound = [one for one in used if one.block is None or not is_disturbed(one, by)]
@@ -125,7 +125,7 @@ class ShareScoring:
         }
 
     def is_bracketed(self, candidate: Candidate) -> bool:
-        """Whether any turn of ``candidate`` missed the asked share, and any held it: else its capacity is a guess."""
+        """Whether one turn of ``candidate`` missed the asked share and one held it: if not, its capacity is a guess."""
         return candidate in self._missed and candidate in self._held
 
     def is_missed(self, candidate: Candidate) -> bool:
@@ -135,9 +135,9 @@ class ShareScoring:
     def is_wandering(self, candidate: Candidate, oldest: int, *, within_starts: bool = False) -> bool:
         """Whether the scores vary more from turn to turn than the two halves of a turn explain.
 
-        ``variance(scores) / mean(half_score^2)`` above WANDERING times what Fisher's distribution exceeds once in a
-        hundred: something that outlasts a turn moves the candidate. ``within_starts``: the variance around the mean of
-        each start of the servers, as starts differ without any wandering.
+        If ``variance(scores) / mean(half_score^2)`` exceeds WANDERING times the 99th percentile of Fisher's F
+        distribution, the candidate drifts for longer than a turn. ``within_starts`` takes the variance around the mean
+        of each start of the servers, because starts differ without any wandering.
         """
         by = self.fits.get(candidate)
         scores = self.scores(candidate, oldest)
@@ -157,7 +157,7 @@ class ShareScoring:
         return squares / freedom > bound * statistics.fmean(own)
 
     def disturbed(self, candidate: Candidate) -> tuple[Reading, ...]:
-        """Return the turns of blocks that are not compared because something else than their rate was at work."""
+        """Return the block turns that are not compared because their rate alone cannot explain them."""
         by = self.fits.get(candidate)
         own = () if by is None else self._blocks[candidate].values()
         return tuple(reading for reading in own if by is not None and is_disturbed(reading, by))
@@ -167,7 +167,7 @@ class GoodputScoring:
     """Scores by the rate within all limits.
 
     Where limits have several percentiles, each asked share has its own fit, and a candidate is scored by the one with
-    the least capacity: the share that ends first as its rate rises.
+    the least capacity: the share that fails first as the rate rises.
     """
 
     def __init__(
@@ -179,19 +179,19 @@ class GoodputScoring:
 
     @property
     def fits(self) -> dict[Candidate, CapacityFit]:
-        """The fit of every candidate that has one, by the share that it is scored by."""
+        """The fit of every candidate that has one, for the share that it is scored by."""
         own = ((candidate, self._binding(candidate).fits.get(candidate)) for candidate in self._candidates)
         return {candidate: by for candidate, by in own if by is not None}
 
     def _binding(self, candidate: Candidate) -> ShareScoring:
-        """Return the scoring with the least capacity; of shares that were never missed it is only a guess."""
+        """Return the scoring with the least capacity, among missed shares if any: for others it is only a guess."""
         every = list(self._by.values())
         fitted = [each for each in every if candidate in each.fits]
         missed = [each for each in fitted if each.is_missed(candidate)]
         return min(missed or fitted, key=lambda each: each.fits[candidate].log_capacity, default=every[0])
 
     def open_with(self, reading: Reading) -> None:
-        """Take a reading of the bracket: it says where to begin, and is no evidence."""
+        """Take a reading of the bracket: it shows where to begin, but is not evidence."""
         for one in reading.by_share:
             self._by[one.asked].open_with(one)
 
@@ -214,15 +214,15 @@ class GoodputScoring:
         return self._binding(candidate).scores(candidate, oldest)
 
     def is_bracketed(self, candidate: Candidate) -> bool:
-        """Whether any turn of ``candidate`` missed what is asked, and any held it."""
+        """Whether a turn of ``candidate`` missed the binding share, and another held it."""
         return self._binding(candidate).is_bracketed(candidate)
 
     def is_wandering(self, candidate: Candidate, oldest: int, *, within_starts: bool = False) -> bool:
-        """Whether something that outlasts a turn moves the scores; ``within_starts``: on single server starts too."""
+        """Whether the scores drift for longer than a turn; ``within_starts``: within single server starts too."""
         return self._binding(candidate).is_wandering(candidate, oldest, within_starts=within_starts)
 
     def disturbed(self) -> tuple[Reading, ...]:
-        """Return the turns of blocks that are not compared because something else than their rate was at work."""
+        """Return the block turns that are not compared because their rate alone cannot explain them."""
         return tuple(one for candidate in self._candidates for one in self._binding(candidate).disturbed(candidate))
 
 
@@ -241,12 +241,12 @@ class ThroughputScoring:
     def learn(
         self, candidates: collections.abc.Iterable[Candidate], oldest: collections.abc.Mapping[Candidate, int]
     ) -> None:
-        """Do nothing: a turn says what it says."""
+        """Do nothing: a throughput needs no fit."""
 
     def scores(self, candidate: Candidate, oldest: int) -> dict[int, float]:
         """Return the logarithms by block, from ``oldest`` on."""
         return {block: value for block, value in self._blocks[candidate].items() if block >= oldest}
 
-    def is_wandering(self, candidate: Candidate, oldest: int, *, within_starts: bool = False) -> bool:  # noqa: ARG002 - nothing tells
+    def is_wandering(self, candidate: Candidate, oldest: int, *, within_starts: bool = False) -> bool:  # noqa: ARG002 - no figure shows it
         """Return False: a turn's own noise is not known."""
         return False

@@ -1,1 +1,1 @@
-"""What a run shows beside its verdict: other limits, the spread of latencies, the race as it went, its turns."""
+"""Views of a run beside its verdict: other limits, the spread of latencies, the course of the race, its turns."""

@@ -1,8 +1,8 @@
 """Which candidate would be the choice at another latency limit, from the requests of the same run.
 
-At the run's own limit the choice is the verdict's. At any other it is an estimate: every open turn is held against the
-other limit, and the rate at which just the asked share holds it lies between the rates that do and those that do not.
-Nothing is said beyond the rates that were tried.
+At the run's own limit the choice is the verdict's. At any other it is an estimate: every open turn is compared with the
+other limit, and the rate at which just the asked share holds it lies between rates that hold it and rates that miss it.
+There is no estimate beyond the rates that were tried.
 """
 
 import dataclasses
@@ -22,7 +22,7 @@ Reach = typing.Literal["measured", "at least", "below", "misses"]
 """``measured``: between rates that hold the limit and rates that miss it; ``at least``: every rate tried holds it;
 ``below``: every rate tried misses it; ``misses``: even one request at a time misses it."""
 MOST_POINTS = 48
-"""Limits that are looked at, at most, evenly spaced by their ratio."""
+"""Most limits that are examined, evenly spaced by their ratio."""
 MEDIAN = 50.0
 
 
@@ -39,7 +39,7 @@ class AtLimit:
 
     @property
     def candidate(self) -> Candidate:
-        """Whose figure it is."""
+        """The candidate of this figure."""
         return Candidate(self.degree, self.max_num_seqs)
 
 
@@ -49,12 +49,12 @@ class LimitPoint:
 
     limit_ms: float
     choice: str | None
-    """None where no candidate holds the limit, or what was tried does not decide it; of a run that is not settled the
-    candidate that leads."""
+    """None where no candidate holds the limit, or the rates tried do not decide it. At the own limit of a run that is
+    not settled, the candidate that leads."""
     is_decided: bool
     """False where the rates that were tried do not say which candidate does most."""
     near: tuple[str, ...]
-    """Others within the resolution of the choice: the difference is within the noise."""
+    """Other candidates within the resolution of the choice: the difference is within the noise."""
     candidates: tuple[AtLimit, ...]
 
 
@@ -70,7 +70,7 @@ class ByLimit:
     per_core: typing.Literal["requests", "output tokens"]
     """What ``AtLimit.per_core`` counts."""
     points: tuple[LimitPoint, ...]
-    """Rising."""
+    """In rising order of the limit."""
 
 
 Turns = typing.Sequence[tuple[Turn, tuple[Sample, ...]]]
@@ -128,7 +128,7 @@ def _of_metric(
 
 
 class _Answers:
-    """The turns of one candidate, ready to be held against any limit of one metric."""
+    """The turns of one candidate, ready to be compared with any limit of one metric."""
 
     def __init__(
         self,
@@ -138,7 +138,7 @@ class _Answers:
         limits: typing.Mapping[LimitedMetric, Limit],
         disturbed: typing.Container[tuple[Candidate, int | None]],
     ) -> None:
-        """Sort out what each turn measured: latencies of ``metric``, infinity where another limit of it is missed."""
+        """Collect each turn's latencies of ``metric``, infinity where the request missed a limit of another metric."""
         self.candidate = candidate
         self.asked = limits[metric].percentile / 100
         together = {other: limit for other, limit in limits_by_share(limits)[self.asked].items() if other != metric}
@@ -208,7 +208,7 @@ def _share(values: typing.Sequence[float], limit_ms: float) -> float:
 
 
 def _grid(known: typing.Sequence[_Answers], own: Limit) -> list[float]:
-    """Return limits from below what a request alone takes to what the slowest turn needs, with the run's own."""
+    """Return limits from below the fastest request up to the slowest ones, around the run's own limit."""
     finite = [value for each in known for values in (each.alone, *(own for _, own in each.turns)) for value in values]
     finite = sorted(value for value in finite if math.isfinite(value))
     if not finite:
@@ -221,13 +221,13 @@ def _grid(known: typing.Sequence[_Answers], own: Limit) -> list[float]:
 
 
 def round_limit(limit_ms: float) -> float:
-    """Return ``limit_ms`` with two telling digits and a half: limits that a person would set."""
+    """Return ``limit_ms`` rounded to half a unit of its second digit: limits that a person would set."""
     unit = 10.0 ** (math.floor(math.log10(limit_ms)) - 1) / 2
     return round(limit_ms / unit) * unit
 
 
 def _as_judged(verdict: Verdict, limit_ms: float, at: typing.Sequence[AtLimit]) -> LimitPoint:
-    """Return the point at the run's own limit: what the race found, and its choice or that it has none."""
+    """Return the point at the run's own limit, with the race's figures and its choice, if any."""
     by = {one.candidate: one for one in verdict.degrees}
     found = []
     for one in at:
@@ -247,7 +247,7 @@ def _as_judged(verdict: Verdict, limit_ms: float, at: typing.Sequence[AtLimit]) 
 
 
 def _point(limit_ms: float, at: typing.Sequence[AtLimit], resolution: float) -> LimitPoint:
-    """Return the point at another limit: the best is named where no other can be better by what was tried."""
+    """Return the point at another limit; it names the best where no other can be better, by the rates tried."""
     able = [one for one in at if one.reach != "misses"]
     sure = [one for one in able if one.reach in ("measured", "at least") and one.per_core is not None]
     best = max(sure, key=lambda one: one.per_core or 0.0, default=None)
@@ -264,7 +264,7 @@ def _point(limit_ms: float, at: typing.Sequence[AtLimit], resolution: float) -> 
 
 
 def _most(one: AtLimit) -> float:
-    """Return the most that a candidate may do, by what was tried; infinity where nothing bounds it."""
+    """Return the most that a candidate may do, by the rates tried; infinity where nothing bounds it."""
     return math.inf if one.per_core is None or one.reach == "at least" else one.per_core
 
 
@@ -283,7 +283,7 @@ def _trimmed(points: typing.Sequence[LimitPoint], own_ms: float | None) -> tuple
         return ()
     first, last = told[0], told[-1]
     empty = [place for place in range(first, last + 1) if points[place].choice is not None]
-    # Of the limits that nobody holds a few are enough: the interesting ones would be squeezed at one end.
+    # A few of the limits that no candidate holds are enough: more would squeeze the interesting ones into one end.
     start = max(first, empty[0] - 3) if empty else first
     return tuple(points[start : last + 1])
 

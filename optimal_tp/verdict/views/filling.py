@@ -8,7 +8,7 @@ from optimal_tp.measurement.distribution import rank
 from optimal_tp.verdict.evidence import Evidence
 
 STEP_TOKENS = 128
-"""The smallest bucket, of which the others named here are multiples: every degree divides them."""
+"""The smallest bucket. The others named here are multiples of it, so that every degree divides them."""
 Kind = typing.Literal["prompt", "context"]
 
 
@@ -25,7 +25,7 @@ class Filling:
     buckets: tuple[int, ...]
     """Rising: one for the median, one for the 99th percentile, one for the longest, where these differ."""
     filled: float
-    """Share of those buckets that holds tokens, 0 to 1, with each request in the smallest that takes it."""
+    """Share of those buckets that holds tokens, 0 to 1, with each request in the smallest bucket that holds it."""
     filled_by_powers: float
     """The same with the powers of two from 128 to the model's length."""
 

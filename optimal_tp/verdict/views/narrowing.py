@@ -1,4 +1,4 @@
-"""The race as it went: the interval of the closest pair after every block."""
+"""The course of the race: the interval of the closest pair after every block."""
 
 import dataclasses
 import typing
@@ -31,7 +31,7 @@ class Narrowing:
 
 
 def narrowing(verdict: Verdict, standings: typing.Sequence[Standing]) -> Narrowing | None:
-    """Return how the leader and its closest rival came to be told apart; None where no two were compared."""
+    """Return how the interval between the leader and its closest rival narrowed; None where no two were compared."""
     named = verdict.chosen or verdict.provisional
     if named is None or not standings:
         return None

@@ -1,4 +1,4 @@
-"""How latencies spread: the share of a candidate's requests that are done by each moment."""
+"""How latencies spread: the share of a candidate's requests that are finished after each time."""
 
 import dataclasses
 import math
@@ -10,7 +10,7 @@ from optimal_tp.verdict.evidence import Evidence
 from optimal_tp.verdict.latency import latencies
 
 MOST_STEPS = 60
-"""Points of a curve, at most: more cannot be told apart in a picture."""
+"""Most points of a curve: a picture cannot show more."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -22,18 +22,18 @@ class Spread:
     metric: LimitedMetric
     requests: int
     failures: int
-    """Requests without the figure: the curve ends below 1 by their share."""
+    """Requests without the figure; by their share the curve ends below 1."""
     points: tuple[tuple[float, float], ...]
-    """Milliseconds, and the share of all requests, 0 to 1, that took so long at most; both rising."""
+    """Milliseconds, and the share of all requests, 0 to 1, that took at most that long; both rise."""
 
     @property
     def candidate(self) -> Candidate:
-        """Whose requests these are."""
+        """The candidate of these requests."""
         return Candidate(self.degree, self.max_num_seqs)
 
 
 def spreads(evidence: Evidence) -> tuple[Spread, ...]:
-    """Return a curve for each candidate that was compared: of the first limited metric, else of the total latency."""
+    """Return a curve of each compared candidate: of the first limited metric, or of total latency without limits."""
     metric: LimitedMetric = next(iter(evidence.settings.limits.asked()), "total_latency_ms")
     found = []
     for candidate, own in evidence.candidates.items():

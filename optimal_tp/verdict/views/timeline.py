@@ -1,4 +1,4 @@
-"""The turns of a run in their order, each with what became of it."""
+"""The turns of a run in their order, each with its fate."""
 
 import dataclasses
 import typing
@@ -10,7 +10,7 @@ from optimal_tp.verdict.evidence import Evidence
 
 Fate = typing.Literal["counted", "searched", "proof", "beside", "disturbed", "left out"]
 """``counted``: compared in a block; ``searched``: of the bracket; ``proof``: after the choice; ``beside``: warm-up, one
-request at a time, or held out of the model; ``disturbed``: listed, not compared; ``left out``: not to be trusted."""
+request at a time, or held out of the model; ``disturbed``: listed, not compared; ``left out``: failed the audit."""
 FATES: dict[Stage, Fate] = {"block": "counted", "rising": "searched", "proof": "proof"}
 
 
@@ -30,7 +30,7 @@ class TimelineTurn:
 
     @property
     def candidate(self) -> Candidate:
-        """Whose turn it was."""
+        """The candidate of this turn."""
         return Candidate(self.degree, self.max_num_seqs)
 
 
@@ -40,7 +40,7 @@ def timeline(
     disturbed: typing.Container[tuple[Candidate, int | None]],
     left_out: typing.Sequence[tuple[Turn, str]],
 ) -> tuple[TimelineTurn, ...]:
-    """Return every turn in the order of its start; ``left_out`` are those that the audit took away, with the reason."""
+    """Return every turn in the order of its start; ``left_out`` are those that the audit left out, with the reason."""
     unsound = {id(turn): why for turn, why in evidence.soundness.unsound}
     found = [_stretch(turn, "left out", why) for turn, why in left_out]
     for turn in turns:
