@@ -17,7 +17,7 @@ PLANNED_WORDS = {"total_ms": "total latency", "ttft_ms": "time to first token", 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class HeldOut:
-    """One figure of the turn that no model was fitted to, beside its prediction."""
+    """One figure of the turn that was held out of the model's fit, beside its prediction."""
 
     candidate: Candidate
     rate_per_second: float

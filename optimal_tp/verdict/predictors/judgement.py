@@ -51,7 +51,7 @@ class JudgedRow:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class JudgedPair:
-    """Two candidates in the order of the predictor."""
+    """Two candidates, in the predictor's order."""
 
     preferred: str
     other: str
