@@ -112,7 +112,7 @@ def test_what_the_server_counted_is_said_where_it_matters(tmp_path: pathlib.Path
     )
     assert hits == (
         f"the server took 28 of {prompt} prompt tokens ({2800 / prompt:.3g} %) from the prefix cache, though no two "
-        "prompts are alike: it had seen them before"
+        "prompts are alike: an earlier load sent them too"
     )
     assert f"\nserver     {preempted}\n" in ended.stdout
     assert not [reason for reason in record["audit"]["reasons"] if "server" in reason]

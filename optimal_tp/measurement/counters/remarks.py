@@ -38,7 +38,7 @@ def remarks(
         why = (
             "; chats begin with the same template"
             if is_chat
-            else ", though no two prompts are alike: it had seen them before"
+            else ", though no two prompts are alike: an earlier load sent them too"
         )
         share = 100 * hits / queries
         yield f"took {hits:,.0f} of {queries:,.0f} prompt tokens ({share:.3g} %) from the prefix cache{why}"
