@@ -16,19 +16,33 @@ from tests.fakes_schemas import SCHEMAS, manifests, problems, whole
 from tests.fakes_workloads import PROGRAMS, order
 
 _DIGEST = re.compile(r"-(code|settings)-[0-9a-f]{12}$")
-WHOLE: typing.Final = ("one-each", "pods", "own-model-and-image")
-"""The stack of Pulumi.dev.yaml, with several load generators, and on a cluster that is there; the rest is OTHERS."""
+WHOLE: typing.Final = "one-each"
+"""The stack of Pulumi.dev.yaml, held in every manifest."""
+BESIDE: typing.Final = ("pods", "own-model-and-image")
+"""Several load generators, and a cluster that is there: held where their manifests differ. The rest is OTHERS."""
+_OTHER_DEGREES = re.compile(r"-tp[248]\b")
+Manifest = dict[str, typing.Any]
 
 
-def agreed(recording: Recording) -> str:
-    """Return the manifests as one YAML text, leaves in one line; our own code and the digests in names are left out."""
-    documents = []
+def agreed(recording: Recording) -> list[Manifest]:
+    """Return the manifests; our own code and the digests in names are left out."""
+    found = []
     for each in manifests(recording):
         manifest = whole(copy.deepcopy(each.inputs))
         if each.name.rpartition("-")[0].endswith("-code"):
             manifest["data"] = "our code"
-        documents.append(_without_code(manifest))
-    return yaml.dump_all(documents, Dumper=yaml.CSafeDumper, default_flow_style=None, sort_keys=True, width=120)
+        found.append(_without_code(manifest))
+    return found
+
+
+def as_text(found: list[Manifest]) -> str:
+    """Return manifests as one YAML text, leaves in one line."""
+    return yaml.dump_all(found, Dumper=yaml.CSafeDumper, default_flow_style=None, sort_keys=True, width=120)
+
+
+def named(found: list[Manifest]) -> list[tuple[str, str]]:
+    """Return kind and name of each manifest."""
+    return [(each["kind"], each["metadata"]["name"]) for each in found]
 
 
 def _without_code(value: typing.Any) -> typing.Any:
@@ -42,10 +56,19 @@ def _without_code(value: typing.Any) -> typing.Any:
     return _DIGEST.sub(r"-\1-DIGEST", value) if isinstance(value, str) else value
 
 
-@pytest.mark.parametrize("name", WHOLE)
-def test_manifests_are_as_agreed(name: str) -> None:
-    """A change of any manifest is a change of its golden file, which somebody has read."""
-    hold_to(f"manifests-{name}.yaml", agreed(PROGRAMS[name]()))
+def test_manifests_are_as_agreed() -> None:
+    """A change of any manifest is a change of the golden file, which somebody has read."""
+    hold_to(f"manifests-{WHOLE}.yaml", as_text(agreed(PROGRAMS[WHOLE]())))
+
+
+@pytest.mark.parametrize("name", BESIDE)
+def test_what_differs_is_as_agreed(name: str) -> None:
+    """Every other manifest is the same, and none is missing; TP1's server and Job stand for those of all degrees."""
+    usual, own = agreed(PROGRAMS[WHOLE]()), agreed(PROGRAMS[name]())
+    differing = [each for each in own if each not in usual and not _OTHER_DEGREES.search(each["metadata"]["name"])]
+
+    assert [each for each in named(usual) if each not in named(own)] == []
+    hold_to(f"manifests-{name}.yaml", as_text(differing))
 
 
 class Other(typing.NamedTuple):
@@ -154,12 +177,12 @@ def test_servers_that_load_a_cache_have_it_on_their_own_disk() -> None:
     assert {"name": "VLLM_CACHE_ROOT", "value": copy_["command"][-1]} in server["env"]
     assert "--loads-cache" in compiler["command"]
     assert [each["mountPath"] for each in copy_["volumeMounts"]] == ["/var/mdl", "/tmp"]  # noqa: S108 - likewise
-    assert "initContainers" not in PROGRAMS["one-each"]().one("Deployment tp2-pods").inputs["spec"]["template"]["spec"]
+    assert "initContainers" not in PROGRAMS[WHOLE]().one("Deployment tp2-pods").inputs["spec"]["template"]["spec"]
 
 
 def test_every_program_is_held() -> None:
-    """Whole, or in what it has of its own."""
-    assert {*WHOLE, *OTHERS} == PROGRAMS.keys()
+    """Whole, where it differs, or in what it has of its own."""
+    assert {WHOLE, *BESIDE, *OTHERS} == PROGRAMS.keys()
 
 
 @pytest.mark.parametrize("name", PROGRAMS)
@@ -183,7 +206,7 @@ def test_manifests_are_valid(name: str) -> None:
 )
 def test_a_broken_manifest_is_found(path: str, value: object) -> None:
     """The check above fails on a field that the API server does not know, cannot read, or misses."""
-    found = {each.name: each.inputs for each in manifests(PROGRAMS["one-each"]())}
+    found = {each.name: each.inputs for each in manifests(PROGRAMS[WHOLE]())}
     spoilt = whole(copy.deepcopy(found["tp1-pods"]))
     place = spoilt
     *above, last = path.split(".")
