@@ -17,7 +17,7 @@ import yaml
 
 from optimal_tp.cli.sources import NEWEST, folder_of, stored_run
 from optimal_tp.cli.terminal import output
-from optimal_tp.errors import Exit, Problem, SettingsError
+from optimal_tp.errors import Exit, Problem, SettingsError, or_problems
 from optimal_tp.facts.candidates import Candidate
 from optimal_tp.facts.hardware import INSTANCE_TYPES, InstanceTypeName
 from optimal_tp.fleet.agreement import held_out_rows, model_of, predicted
@@ -134,17 +134,15 @@ def _as_data(found: FleetPlan, again: Retrial) -> dict[str, object]:
 
 def _asked(options: argparse.Namespace) -> tuple[tuple[LatencyLimit, ...], tuple[Hour, ...], float]:
     problems: list[Problem] = []
-    limits: list[LatencyLimit] = []
-    hours: tuple[Hour, ...] = ()
-    rates: list[float] = []
-    for text in options.limit:
-        limits += _or_problem(functools.partial(parse_limit, text), problems)
+    read = (or_problems(functools.partial(parse_limit, text), problems) for text in options.limit)
+    limits = tuple(limit for limit in read if limit is not None)
+    rates: list[float | None] = []
+    hours: tuple[Hour, ...] | None = None
     if options.rate is not None:
-        rates += _or_problem(lambda: parse_rate(options.rate), problems)
+        rates.append(or_problems(lambda: parse_rate(options.rate), problems))
     if options.forecast is not None:
-        read = _or_problem(lambda: parse_forecast(_text(options.forecast), name=str(options.forecast)), problems)
-        hours = read[0] if read else ()
-        rates += [hour.rate_per_second for hour in hours]
+        hours = or_problems(lambda: parse_forecast(_text(options.forecast), name=str(options.forecast)), problems)
+        rates += [hour.rate_per_second for hour in hours or ()]
     if options.rate is None and options.forecast is None:
         rule = "must be set, or --forecast"
         problems.append(Problem(path="--rate", value=None, rule=rule, remedy="add --rate 500/s"))
@@ -159,18 +157,7 @@ def _asked(options: argparse.Namespace) -> tuple[tuple[LatencyLimit, ...], tuple
             problems.append(Problem(path=name, value=value, rule=rule))
     if problems:
         raise SettingsError(problems)
-    return tuple(limits), hours, max(rates)
-
-
-T = typing.TypeVar("T")
-
-
-def _or_problem(parse: typing.Callable[[], T], problems: list[Problem]) -> list[T]:
-    try:
-        return [parse()]
-    except SettingsError as error:
-        problems += error.problems
-        return []
+    return limits, hours or (), max(rate for rate in rates if rate is not None)
 
 
 def _text(path: pathlib.Path) -> str:
