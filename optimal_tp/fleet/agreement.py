@@ -11,7 +11,6 @@ from optimal_tp.fleet.highest_rate import planned_capacity
 from optimal_tp.fleet.simulation.answers import ServerModel
 from optimal_tp.fleet.simulation.arrivals import Routing
 from optimal_tp.fleet.what_if import what_if
-from optimal_tp.measurement.estimate import Estimate, Interval
 from optimal_tp.measurement.run import RunRecord
 from optimal_tp.measurement.samples import Sample
 from optimal_tp.measurement.turns import of
@@ -38,10 +37,7 @@ def predicted(
         replicas, cores = servers[candidate]
         found = planned_capacity(model, settings, max(1, replicas))
         if found is not None:
-            low, high = found.interval.low, found.interval.high
-            interval = Interval(low=None if low is None else low / cores, high=None if high is None else high / cores)
-            per_core = Estimate(value=found.value / cores, interval=interval)
-            capacities.append(PlannedCapacity(candidate=candidate, per_core=per_core))
+            capacities.append(PlannedCapacity(candidate=candidate, per_core=found.scaled(1 / cores)))
         rows += held_out_rows(model, own, settings.load.routing)
     engines = {candidate: model for candidate, (model, _) in found_models.items()} if extrapolates else {}
     return Prediction(capacities=tuple(capacities), held_out=tuple(rows), what_if=what_if(record, engines))

@@ -17,7 +17,6 @@ from optimal_tp.facts.shapes import ModelShape, parameters
 from optimal_tp.fleet.engine.model import EngineModel
 from optimal_tp.fleet.highest_rate import planned_capacity
 from optimal_tp.fleet.simulation.answers import ServerModel
-from optimal_tp.measurement.estimate import Estimate, Interval
 from optimal_tp.measurement.run import RunRecord
 from optimal_tp.plan.fit import BYTES_PER_GIB, fit
 from optimal_tp.plan.roofline import work
@@ -90,15 +89,9 @@ def _asked(
         replicas = max(1, cores[candidate] // candidate.degree)
         found = None if changed is None else planned_capacity(changed, record.settings, replicas)
         if found is not None:
-            capacities.append(PlannedCapacity(candidate=candidate, per_core=_divided(found, cores[candidate])))
+            capacities.append(PlannedCapacity(candidate=candidate, per_core=found.scaled(1 / cores[candidate])))
     error = max((engine.error(("total_ms", 50.0)) for engine in engines.values()), default=0.0)
     return WhatIf(question=question, capacities=tuple(capacities), model_error=error)
-
-
-def _divided(found: Estimate, cores: int) -> Estimate:
-    low, high = found.interval.low, found.interval.high
-    interval = Interval(low=None if low is None else low / cores, high=None if high is None else high / cores)
-    return Estimate(value=found.value / cores, interval=interval)
 
 
 def _lengths(engine: EngineModel, *, prompts: float = 1.0, outputs: float = 1.0) -> EngineModel:

@@ -52,6 +52,12 @@ class Estimate:
     value: float
     interval: Interval
 
+    def scaled(self, factor: float) -> "Estimate":
+        """Return the estimate of ``factor``, which is above 0, times the quantity."""
+        low, high = self.interval.low, self.interval.high
+        interval = Interval(low=None if low is None else factor * low, high=None if high is None else factor * high)
+        return Estimate(value=factor * self.value, interval=interval)
+
 
 MISSING = "—"
 """Stands for a missing figure, which is never written as 0."""

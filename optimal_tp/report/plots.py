@@ -36,13 +36,13 @@ def plots(analysis: Analysis) -> tuple[Plot, ...]:
     found = []
     run = analysis.record.run
     limits = analysis.record.settings.limits.asked()
-    ratios, latencies = _ratios(analysis), _latencies(analysis)
-    if len(ratios) > 1:
-        best = next(iter(one for one, estimate in ratios.items() if estimate.interval == _ITSELF))
+    compared, latencies = ratios(analysis), _latencies(analysis)
+    if len(compared) > 1:
+        best = next(iter(one for one, estimate in compared.items() if estimate.interval == _ITSELF))
         title = f"{UNIT[analysis.verdict.criterion]}, times {best.name}'s"
         title = title[:1].upper() + title[1:]
-        draw = functools.partial(by_candidate, points=ratios, label=f"times {best.name}", line=None)
-        found.append(_plot("comparison", title, f"{title}: {_listed(ratios)}.", draw, run))
+        draw = functools.partial(by_candidate, points=compared, label=f"times {best.name}", line=None)
+        found.append(_plot("comparison", title, f"{title}: {_listed(compared)}.", draw, run))
     if latencies:
         metric: LimitedMetric = next(iter(limits), "total_latency_ms")
         limit = limits.get(metric)
@@ -81,7 +81,7 @@ def _load(analysis: Analysis, run: str) -> Plot:
 _ITSELF = Interval(low=1.0, high=1.0)
 
 
-def _ratios(analysis: Analysis) -> dict[Candidate, Estimate]:
+def ratios(analysis: Analysis) -> dict[Candidate, Estimate]:
     """Return every compared candidate against the one that is chosen or leads; empty where none is."""
     verdict = analysis.verdict
     named = verdict.chosen or verdict.provisional

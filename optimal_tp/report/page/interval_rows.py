@@ -3,11 +3,11 @@
 import typing
 
 from optimal_tp.facts.candidates import Candidate
-from optimal_tp.measurement.estimate import METRIC_WORDS, Estimate, Interval, ranged
+from optimal_tp.measurement.estimate import METRIC_WORDS, Estimate, ranged
 from optimal_tp.report.page.canvas import ROW, WIDTH, Canvas, Picture, Scale, across, colour_of, shape_of
+from optimal_tp.report.plots import ratios
 from optimal_tp.report.words import latency_words
 from optimal_tp.verdict.analysis import Analysis
-from optimal_tp.verdict.comparisons import turned_to
 from optimal_tp.verdict.findings import LimitFinding
 
 LEFT, RIGHT = 64, WIDTH - 96
@@ -59,18 +59,8 @@ def against_choice(analysis: Analysis) -> Picture | None:
     """Return what each candidate does per core, in percent of the chosen one; None where nothing was compared."""
     verdict = analysis.verdict
     named = verdict.chosen or verdict.provisional
-    rows: list[Row] = []
-    for degree in verdict.degrees:
-        found = None if named is None else turned_to(verdict.comparisons, degree.name, named)
-        if degree.name == named:
-            rows.append((degree.candidate, Estimate(value=100, interval=Interval(low=100, high=100)), "100 %"))
-        elif found is not None and found.ratio is not None:
-            low, high = found.ratio.interval.low, found.ratio.interval.high
-            percent = Estimate(
-                value=100 * found.ratio.value,
-                interval=Interval(low=None if low is None else 100 * low, high=None if high is None else 100 * high),
-            )
-            rows.append((degree.candidate, percent, f"{percent.value:.0f} %"))
+    percents = {candidate: ratio.scaled(100) for candidate, ratio in ratios(analysis).items()}
+    rows = [(candidate, percent, f"{percent.value:.0f} %") for candidate, percent in percents.items()]
     if len(rows) < 2:  # noqa: PLR2004 - nothing to hold against each other
         return None
     what = "requests/s" if verdict.criterion == "goodput" else "output tokens/s"
