@@ -8,7 +8,7 @@ from optimal_tp.errors import quantity
 from optimal_tp.fleet.demand import METRIC_WORDS, are_lengths_planned
 from optimal_tp.fleet.model_words import model_marks
 from optimal_tp.fleet.planning import Carried, FleetPlan, hourly
-from optimal_tp.measurement.estimate import degree_list, figure, percent, plural, ranged, usd
+from optimal_tp.measurement.estimate import degree_list, figure, listed, percent, plural, ranged, usd
 from optimal_tp.measurement.run import RunRecord
 from optimal_tp.report.words import practice, unanswered
 from optimal_tp.verdict.findings import Verdict
@@ -112,11 +112,7 @@ def _tie(plan: FleetPlan, best: Carried) -> str:
         limit = plan.question.limits[0]
         first = f"the one with the lowest p{limit.percent:g} of {METRIC_WORDS[limit.metric]} comes first"
     cost = "costs" if len(equal) == 1 else "cost"
-    return f"In whole nodes {_listed(equal)} {cost} the same; among equals {first}."
-
-
-def _listed(names: typing.Sequence[str]) -> str:
-    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
+    return f"In whole nodes {listed(equal)} {cost} the same; among equals {first}."
 
 
 def _order(plan: FleetPlan, verdict: Verdict) -> str:

@@ -128,10 +128,14 @@ def usd(amount: float | None) -> str:
     return f"${amount:,.4f}" if 0 < amount < 0.01 else f"${amount:,.2f}"  # noqa: PLR2004 - a cent
 
 
+def listed(names: typing.Sequence[str]) -> str:
+    """Return "a", "a and b", "a, b and c"; a dash for none."""
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}" if names else MISSING
+
+
 def name_list(candidates: typing.Iterable[Candidate]) -> str:
     """Return "TP1", "TP1 and TP2-B4", "TP1, TP2 and TP4"."""
-    names = [candidate.name for candidate in candidates]
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}" if names else MISSING
+    return listed([candidate.name for candidate in candidates])
 
 
 def degree_list(degrees: typing.Iterable[int]) -> str:

@@ -3,14 +3,14 @@
 import dataclasses
 import typing
 
-from optimal_tp.facts.candidates import Candidate
 from optimal_tp.facts.known import SHAPES
 from optimal_tp.facts.shapes import parameters
-from optimal_tp.measurement.estimate import METRIC_WORDS, MISSING, figure, ranged
+from optimal_tp.measurement.estimate import METRIC_WORDS, MISSING, figure, listed, ranged
 from optimal_tp.measurement.sweep import Leg
-from optimal_tp.report.headline import answer, degree_of
+from optimal_tp.report.headline import answer, cost_of, degree_of
+from optimal_tp.report.page.interval_rows import tightest
 from optimal_tp.report.tables import Table
-from optimal_tp.report.words import badge
+from optimal_tp.report.words import badge, capital
 from optimal_tp.verdict.analysis import Analysis
 from optimal_tp.verdict.findings import DegreeVerdict, Verdict
 
@@ -66,13 +66,12 @@ def headline(found: typing.Sequence[ModelRow]) -> str:
     """Return the first line of a sweep's report: each model with its degree, then what is open."""
     best = [f"{row.model} with {row.candidate}" for row in found if row.candidate is not None]
     none = [row.model for row in found if row.outcome == "settled" and row.candidate is None]
-    parts = [f"Serve {_listed(best)}"] if best else []
-    parts += [f"no degree qualifies for {_listed(none)}"] if none else []
+    parts = [f"Serve {listed(best)}"] if best else []
+    parts += [f"no degree qualifies for {listed(none)}"] if none else []
     for outcome in ("inconclusive", "void", "not measured"):
         names = [row.model for row in found if row.outcome == outcome]
-        parts += [f"{outcome}: {_listed(names)}"] if names else []
-    sentence = "; ".join(parts)
-    return f"{sentence[:1].upper()}{sentence[1:]}."
+        parts += [f"{outcome}: {listed(names)}"] if names else []
+    return f"{capital('; '.join(parts))}."
 
 
 def tables(results: typing.Sequence[ModelResult]) -> tuple[Table, ...]:
@@ -105,10 +104,6 @@ def _answer_cells(result: ModelResult) -> tuple[str, ...]:
     if analysis is None or best is None:
         return (name, size, row.outcome, *([MISSING] * 5))
     degree = degree_of(analysis.verdict, best)
-    tokens = analysis.money.tokens if analysis.money else ()
-    cost = next(
-        (each.in_blocks for each in tokens if Candidate(each.degree, each.max_num_seqs) == degree.candidate), None
-    )
     return (
         name,
         size,
@@ -117,7 +112,7 @@ def _answer_cells(result: ModelResult) -> tuple[str, ...]:
         figure(degree.goodput_per_second_per_core),
         ranged(degree.tokens_per_second_per_core),
         _latency(degree),
-        ranged(cost),
+        ranged(cost_of(analysis, degree)),
     )
 
 
@@ -127,12 +122,11 @@ def _size(model: str) -> str:
 
 def _latency(degree: DegreeVerdict) -> str:
     """Return the limited percentile nearest to its limit; a dash without limits."""
-    known = [(limit, limit.latency_ms) for limit in degree.limits if limit.latency_ms is not None]
-    if not known:
+    limit = tightest(degree.limits)
+    if limit is None or limit.latency_ms is None:
         return MISSING
-    limit, latency = max(known, key=lambda pair: pair[1].value / pair[0].at_most_ms)
     words = f"p{limit.percent:g} of {METRIC_WORDS[limit.metric]}"
-    return f"{words} {figure(latency.value)} ms of {figure(limit.at_most_ms)} ms"
+    return f"{words} {figure(limit.latency_ms.value)} ms of {figure(limit.at_most_ms)} ms"
 
 
 def degree_table(results: typing.Sequence[ModelResult]) -> Table:
@@ -158,7 +152,3 @@ def _cell(verdict: Verdict, degree: DegreeVerdict | None) -> str:
     if degree.tokens_per_second_per_core is None:
         return badge(verdict, degree)
     return f"{badge(verdict, degree)}, {ranged(degree.tokens_per_second_per_core)}"
-
-
-def _listed(names: typing.Sequence[str]) -> str:
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"

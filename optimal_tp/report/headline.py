@@ -16,7 +16,7 @@ from optimal_tp.measurement.estimate import (
     ranged,
     usd,
 )
-from optimal_tp.report.words import PLAIN, holds, unanswered
+from optimal_tp.report.words import PLAIN, capital, holds, unanswered
 from optimal_tp.verdict.analysis import Analysis
 from optimal_tp.verdict.caveats import unseen
 from optimal_tp.verdict.comparisons import UNIT, turned_to
@@ -56,7 +56,7 @@ def answer(analysis: Analysis) -> str:
     """Return what to do, with throughput, latency and dollars at one point, the compared one."""
     verdict = analysis.verdict
     if verdict.outcome == "void":
-        return f"No verdict: the run is void. {_capital(verdict.reasons[0])}."
+        return f"No verdict: the run is void. {capital(verdict.reasons[0])}."
     if verdict.outcome == "inconclusive":
         return _open_answer(verdict)
     if verdict.chosen is None:
@@ -278,7 +278,3 @@ def change(ratio: Estimate) -> str:
         )
         return f"{figure(100 * (ratio.value - 1))} % ({bounds(turned)}) more"
     return f"{figure(ratio.value)} ({bounds(interval)}) times as many"
-
-
-def _capital(sentence: str) -> str:
-    return sentence[:1].upper() + sentence[1:]

@@ -7,6 +7,7 @@ from optimal_tp.facts.candidates import Candidate
 from optimal_tp.measurement.estimate import METRIC_WORDS, Estimate, Interval, figure, ranged
 from optimal_tp.measurement.estimate import percent as percent_of
 from optimal_tp.report.drawing import Draw, by_candidate, picture, saturation, within
+from optimal_tp.report.words import capital
 from optimal_tp.settings.workload import LimitedMetric
 from optimal_tp.verdict.analysis import Analysis
 from optimal_tp.verdict.comparisons import UNIT, turned_to
@@ -39,8 +40,7 @@ def plots(analysis: Analysis) -> tuple[Plot, ...]:
     compared, latencies = ratios(analysis), _latencies(analysis)
     if len(compared) > 1:
         best = next(iter(one for one, estimate in compared.items() if estimate.interval == _ITSELF))
-        title = f"{UNIT[analysis.verdict.criterion]}, times {best.name}'s"
-        title = title[:1].upper() + title[1:]
+        title = capital(f"{UNIT[analysis.verdict.criterion]}, times {best.name}'s")
         draw = functools.partial(by_candidate, points=compared, label=f"times {best.name}", line=None)
         found.append(_plot("comparison", title, f"{title}: {_listed(compared)}.", draw, run))
     if latencies:

@@ -21,7 +21,7 @@ from optimal_tp.report.document import Document
 from optimal_tp.report.physics.buckets import BUCKETS_CAPTION, BUCKETS_HEADS, bucket_rows
 from optimal_tp.report.predicted import PREDICTED_CAPTION, PREDICTED_HEADS, predicted_rows
 from optimal_tp.report.servers import SERVERS_CAPTION, SERVERS_HEADS, server_rows
-from optimal_tp.report.words import badge
+from optimal_tp.report.words import badge, capital
 from optimal_tp.verdict.analysis import Analysis
 from optimal_tp.verdict.comparisons import UNIT
 from optimal_tp.verdict.predictions import PLANNED_WORDS, HeldOut
@@ -150,7 +150,7 @@ def _percentile(estimate: Estimate | None, of: float, requests: int) -> str:
 def comparison_table(analysis: Analysis) -> Table:
     """Return one row per pair of candidates."""
     return Table(
-        caption=f"{_capital(UNIT[analysis.verdict.criterion])}, paired block by block; all ranges hold together",
+        caption=f"{capital(UNIT[analysis.verdict.criterion])}, paired block by block; all ranges hold together",
         heads=("Pair", "Ratio", "Shown", "Blocks", "Noise of the log ratio"),
         rows=tuple(
             (
@@ -163,10 +163,6 @@ def comparison_table(analysis: Analysis) -> Table:
             for one in analysis.verdict.comparisons
         ),
     )
-
-
-def _capital(words: str) -> str:
-    return words[:1].upper() + words[1:]
 
 
 def load_table(analysis: Analysis) -> Table:

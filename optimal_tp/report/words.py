@@ -47,10 +47,15 @@ def caveats(record: RunRecord, verdict: Verdict) -> tuple[str, ...]:
     return (*([] if first is None else [first]), *map(holds, verdict.caveats))
 
 
+def capital(words: str) -> str:
+    """Return ``words`` with a capital first letter, and the rest as it is."""
+    return words[:1].upper() + words[1:]
+
+
 def holds(caveat: str) -> str:
     """Return a verdict's caveat as a sentence: most of them begin with what the answer holds for."""
     is_fragment = caveat.startswith(("for ", "in undisturbed ", "in the hour ", "at "))
-    return f"It holds {caveat}." if is_fragment else f"{caveat[:1].upper()}{caveat[1:]}."
+    return f"It holds {caveat}." if is_fragment else f"{capital(caveat)}."
 
 
 def unanswered(failed: int, given_up: int) -> str:

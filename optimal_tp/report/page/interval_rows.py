@@ -6,7 +6,7 @@ from optimal_tp.facts.candidates import Candidate
 from optimal_tp.measurement.estimate import METRIC_WORDS, Estimate, ranged
 from optimal_tp.report.page.canvas import ROW, WIDTH, Canvas, Picture, Scale, across, colour_of, shape_of
 from optimal_tp.report.plots import ratios
-from optimal_tp.report.words import latency_words
+from optimal_tp.report.words import capital, latency_words
 from optimal_tp.verdict.analysis import Analysis
 from optimal_tp.verdict.findings import LimitFinding
 
@@ -64,7 +64,7 @@ def against_choice(analysis: Analysis) -> Picture | None:
     if len(rows) < 2:  # noqa: PLR2004 - nothing to hold against each other
         return None
     what = "requests/s" if verdict.criterion == "goodput" else "output tokens/s"
-    title = f"{what[:1].upper()}{what[1:]} per core, in percent of {named}'s"
+    title = f"{capital(what)} per core, in percent of {named}'s"
     return rows_picture("comparison", title, rows, label="dot: estimate; bar: range that the data allow", unit=" %")
 
 

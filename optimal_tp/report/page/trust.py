@@ -10,6 +10,7 @@ from optimal_tp.measurement.run import EXACT, OUTPUT_TOKENS, PROMPT_TOKENS
 from optimal_tp.measurement.run_audit import FOREIGN_CPU_SHARE, throttling
 from optimal_tp.measurement.turns import Turn
 from optimal_tp.report.page.turns import skipped
+from optimal_tp.report.words import capital
 from optimal_tp.verdict.analysis import Analysis
 from optimal_tp.verdict.caveats import ENOUGH_STARTS
 
@@ -130,7 +131,7 @@ def _steady(analysis: Analysis) -> Check:
     if analysis.verdict.outcome == "settled" and not unsteady:
         return Check(state="fine", title=title, detail="No candidate drifted by more than its own noise.")
     if unsteady:
-        return Check(state="note", title=title, detail=f"{unsteady[0][:1].upper()}{unsteady[0][1:]}.")
+        return Check(state="note", title=title, detail=f"{capital(unsteady[0])}.")
     return Check(state="unknown", title=title, detail="The run ended too early to tell.")
 
 
