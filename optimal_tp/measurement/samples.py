@@ -52,6 +52,11 @@ class Sample:
     """What failed, in words. For ``ok``: None, or why the times of its tokens are wrong."""
 
     @property
+    def begun_seconds(self) -> float:
+        """``sent``; ``intended`` if it was never sent."""
+        return self.intended_seconds if self.sent_seconds is None else self.sent_seconds
+
+    @property
     def total_latency_ms(self) -> float | None:
         """``1000 * (end - intended)``; None for a failure."""
         return 1000 * (self.end_seconds - self.intended_seconds) if self.status == "ok" else None

@@ -149,7 +149,7 @@ def _share_within(sample: Sample, begin: float, end: float) -> float:
     if sample.token_seconds:
         first, last = sample.token_seconds[0], sample.token_seconds[-1]
     else:
-        first = sample.intended_seconds if sample.sent_seconds is None else sample.sent_seconds
+        first = sample.begun_seconds
         last = sample.end_seconds
     if last <= first:
         return float(begin < first <= end)

@@ -163,7 +163,7 @@ def _at_one_server(samples: typing.Sequence[Sample], group: int, turn: int) -> l
             prefills, tokens, prompts = line.between(first + near, last + near, near)
             shared = line.shared(_moments(one)[1:], near)
             rows.append(np.array([last - first, count - 1, prefills, shared, tokens, prompts, 0.0, group, turn]))
-        sent = one.intended_seconds if one.sent_seconds is None else one.sent_seconds
+        sent = one.begun_seconds
         begun = line.before(first - near)
         start = max(sent, begun)
         # Where chunks hold several tokens, single steps are not visible, except the first step of a lone request.

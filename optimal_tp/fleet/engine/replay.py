@@ -1,6 +1,7 @@
 """Simulate the run's own turns and the held-out turn, and compare the figures with the measured ones."""
 
 import math
+import operator
 import typing
 
 import numpy as np
@@ -74,7 +75,8 @@ def _replayed(turn: Turn, samples: typing.Sequence[Sample], costs: Costs, slots:
     taking = {(one.replica, one.request) for one in counted(turn, samples)}
     parts: list[tuple[Figures, Figures]] = []
     for replica in sorted({one.replica for one in samples}):
-        own = sorted((one for one in samples if one.replica == replica and is_timed(one)), key=_sent)
+        timed = (one for one in samples if one.replica == replica and is_timed(one))
+        own = sorted(timed, key=operator.attrgetter("begun_seconds"))
         if own:
             kept = np.array([(one.replica, one.request) in taking for one in own])
             parts.append((_simulated(turn, own, costs, slots, kept), _measured(own, kept)))
@@ -85,12 +87,8 @@ def _replayed(turn: Turn, samples: typing.Sequence[Sample], costs: Costs, slots:
     return both[0], both[1]
 
 
-def _sent(sample: Sample) -> float:
-    return sample.intended_seconds if sample.sent_seconds is None else sample.sent_seconds
-
-
 def _simulated(turn: Turn, own: typing.Sequence[Sample], costs: Costs, slots: int, kept: np.ndarray) -> Figures:
-    arrivals = np.array([_sent(one) for one in own])
+    arrivals = np.array([one.begun_seconds for one in own])
     prompts = np.array([float(one.prompt_tokens or 0) for one in own])
     outputs = np.array([one.output_tokens or 1 for one in own])
     closed = 0 if turn.rate_per_second is not None else _in_flight(own)
@@ -101,7 +99,7 @@ def _simulated(turn: Turn, own: typing.Sequence[Sample], costs: Costs, slots: in
 
 
 def _measured(own: typing.Sequence[Sample], kept: np.ndarray) -> Figures:
-    sent = np.array([_sent(one) for one in own])
+    sent = np.array([one.begun_seconds for one in own])
     totals = np.array([one.end_seconds for one in own]) - sent
     firsts = np.array([one.token_seconds[0] for one in own]) - sent
     lasts = np.array([one.token_seconds[-1] for one in own]) - sent
@@ -122,7 +120,7 @@ def _figures(totals: np.ndarray, firsts: np.ndarray, outputs: np.ndarray, kept: 
 
 def _in_flight(own: typing.Sequence[Sample]) -> int:
     """Return the largest number of requests in flight at one server."""
-    moments = sorted([(_sent(one), 1) for one in own] + [(one.end_seconds, -1) for one in own])
+    moments = sorted([(one.begun_seconds, 1) for one in own] + [(one.end_seconds, -1) for one in own])
     return max(1, int(np.max(np.cumsum([step for _, step in moments]))))
 
 

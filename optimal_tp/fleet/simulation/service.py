@@ -2,6 +2,7 @@
 
 import dataclasses
 import heapq
+import operator
 import typing
 
 import numpy as np
@@ -39,19 +40,15 @@ def served(turns: typing.Iterable[tuple[Turn, typing.Sequence[Sample]]], slots: 
         name = f"{turn.stage} {turn.block} {turn.concurrency} {turn.rate_per_second}"
         for replica in sorted({sample.replica for sample in samples}):
             own = [sample for sample in samples if sample.replica == replica and sample.sent_seconds is not None]
-            found += _at_one_server(name, sorted(own, key=_sent), slots)
+            found += _at_one_server(name, sorted(own, key=operator.attrgetter("begun_seconds")), slots)
     return found
-
-
-def _sent(sample: Sample) -> float:
-    return sample.intended_seconds if sample.sent_seconds is None else sample.sent_seconds
 
 
 def _at_one_server(turn: str, samples: typing.Sequence[Sample], slots: int) -> list[Served]:
     free: list[float] = []
     starts = []
     for sample in samples:
-        start = _sent(sample)
+        start = sample.begun_seconds
         if len(free) == slots:
             start = max(start, heapq.heappop(free))
         if sample.token_seconds:  # a token is proof of service, whatever the order of the sends

@@ -17,8 +17,9 @@ from optimal_tp.measurement.estimate import Estimate, Interval
 ROUTER_SERVERS = 128
 """Most servers behind one router that counts requests in flight. A larger fleet has several routers, each with its own
 servers and a random share of the requests; one router's part simulates it exactly. In our tests
-(tests/measurement/test_fleet_simulation.py) a single router over more servers was never worse. That is not proven: for general
-service times least-in-flight is not optimal (Whitt, "Deciding which queue to join", Operations Research 34, 1986)."""
+(tests/measurement/test_fleet_simulation.py) a single router over more servers was never worse. That is not proven:
+for general service times least-in-flight is not optimal (Whitt, "Deciding which queue to join", Operations Research
+34, 1986)."""
 WARM_UP_SHARE = 0.2
 """Share of each simulation's requests to leave out at its start, when servers are still empty."""
 WIND_DOWN_SHARE = 0.02
