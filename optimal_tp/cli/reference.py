@@ -10,7 +10,7 @@ import sys
 import typing
 
 from optimal_tp.cli import COMMANDS
-from optimal_tp.cli.setup.profiles import profile_schema
+from optimal_tp.cli.setup.settings import profile_schema
 from optimal_tp.cli.terminal.argument_parser import parser_of, subparsers_of
 from optimal_tp.measurement.metrics import DERIVED, METRICS, NAMESPACE, Metric
 from optimal_tp.report.document import schema

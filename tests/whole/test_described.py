@@ -10,12 +10,12 @@ import pytest
 import yaml
 
 from optimal_tp.__main__ import main
-from optimal_tp.cli.setup.profiles import profile_schema
+from optimal_tp.cli.setup.settings import profile_schema
 from optimal_tp.facts.versions import PAIRS
 from optimal_tp.local.profile import PROFILES
 from optimal_tp.settings.described import schema
 from optimal_tp.settings.described.fields import all_settings
-from optimal_tp.settings.described.schema import PROFILE_SCHEMA, STACK_SCHEMA, as_text, stack_schema
+from optimal_tp.settings.described.schema import STACK_SCHEMA, as_text, stack_schema
 from tests.fakes_stack_files import EXISTING, ROOT, STACK_FILES
 
 FOLDER = pathlib.Path(schema.__file__).parent
@@ -25,7 +25,7 @@ ANSWERS = ["--zone", "ap-southeast-4c", "--network", "198.51.100.7/32", "--usd-p
 def test_the_schemas_are_fresh() -> None:
     """The files are what the models say."""
     assert (FOLDER / STACK_SCHEMA).read_text(encoding="utf-8") == as_text(stack_schema())
-    assert (FOLDER / PROFILE_SCHEMA).read_text(encoding="utf-8") == as_text(profile_schema())
+    assert (FOLDER / "profile.schema.json").read_text(encoding="utf-8") == as_text(profile_schema())
 
 
 @pytest.mark.parametrize("file", STACK_FILES)

@@ -20,15 +20,15 @@ import typing
 
 from optimal_tp.account.preflight.making import example_networks
 from optimal_tp.account.preflight.reservations import EXAMPLE
-from optimal_tp.cli.setup.profiles import profile_schema
 from optimal_tp.cli.terminal import output
 from optimal_tp.cli.terminal.selection import selected_stack
 from optimal_tp.errors import Problem, SettingsError, likely
-from optimal_tp.local.profile import read_profile
+from optimal_tp.local.profile import LocalSettings, read_profile
 from optimal_tp.plan.stack import read_stack
 from optimal_tp.settings.described.fields import Setting, all_settings
-from optimal_tp.settings.described.schema import as_text, stack_schema
+from optimal_tp.settings.described.schema import Schema, as_text, sections_schema, stack_schema
 from optimal_tp.settings.infra import InfraSettings
+from optimal_tp.settings.models import Workloads
 from optimal_tp.settings.workload import WorkloadSettings
 
 _STACK_FILE: typing.Final = re.compile(r"Pulumi\.([^.]+)\.ya?ml")
@@ -79,6 +79,11 @@ def main(options: argparse.Namespace) -> int:
     else:
         _check(options)
     return 0
+
+
+def profile_schema() -> Schema:
+    """Return the schema of a profile: ``workloads`` as in a stack file, and a section for this machine."""
+    return sections_schema("Profile of optimal-tp local", {"workloads": Workloads, "local": LocalSettings})
 
 
 def _check(options: argparse.Namespace) -> None:

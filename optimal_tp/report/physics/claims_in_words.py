@@ -5,7 +5,6 @@ import typing
 
 from optimal_tp.errors import quantity
 from optimal_tp.facts.hardware import LINK_BYTES_PER_SECOND, LOGICAL_CORES_PER_CHIP, Roof
-from optimal_tp.facts.physics import Physics
 from optimal_tp.measurement.estimate import MISSING, figure, percent
 from optimal_tp.plan.roofline.floors import Resource
 from optimal_tp.verdict.analysis import Analysis
@@ -88,7 +87,7 @@ def limit_claim(analysis: Analysis) -> str:
             f"What chips exchange over NeuronLink (at most {figure(LINK_BYTES_PER_SECOND / 1e9)} GB/s a chip) is not "
             "counted, so these bounds are generous."
         )
-    sentences.append(f"Source of the peak: {roof_words(physics)}.")
+    sentences.append(f"Source of the peak: {physics.roof.source}.")
     return " ".join(sentences)
 
 
@@ -99,11 +98,6 @@ def _binding(one: Reach) -> str:
         return f"The bottleneck is {one.binds}."
     first = f"{one.binds} would bind first."
     return first.capitalize() if len(shares) == 1 else f"Neither memory nor computing is near its limit; {first}"
-
-
-def roof_words(physics: Physics) -> str:
-    """Return where the roof's figures come from."""
-    return physics.roof.source
 
 
 _HEADS = (
