@@ -12,7 +12,6 @@ from optimal_tp.settings.stack_keys import HUB_TOKEN, PROFILE, PROJECT
 
 STACK_SCHEMA: typing.Final = "stack.schema.json"
 """Name of the file, beside the settings; modelines of stack files name it."""
-PROFILE_SCHEMA: typing.Final = "profile.schema.json"
 _DIALECT = "http://json-schema.org/draft-07/schema#"
 """The draft that yaml-language-server is sure to read (its README, "Adding custom schemas")."""
 
