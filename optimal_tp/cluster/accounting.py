@@ -170,7 +170,7 @@ class Accounts:
         if self.leave_seconds and self.watch.left:
             await self.watch.until_gone(
                 self.leave_seconds,
-                lambda: any(how == "interrupted" for how, _ in halt.reasons),
+                lambda: halt.is_interrupted,
                 look_seconds=self.look_seconds,
             )
             self.keep_or_tell(folder, verdicts=verdicts)

@@ -145,5 +145,5 @@ async def cores_free_after(cores: Cores | None, halt: Halt, watcher: Watcher) ->
 
 async def until_signalled(halt: Halt, *, look_seconds: float = 1.0) -> None:
     """Wait until a signal ends the program; whatever ended the run before does not count."""
-    while all(how != "interrupted" for how, _ in halt.reasons):  # noqa: ASYNC110 - the run's end has set the event
+    while not halt.is_interrupted:  # noqa: ASYNC110 - the run's end has set the event
         await asyncio.sleep(look_seconds)

@@ -248,7 +248,7 @@ async def _after(options: PodOptions, assembly: Assembly, begun: list[pathlib.Pa
         else:
             session.watcher.stage("the load generators' Job", total=None)
             # Each of its pods ends by itself before the budget is spent; the results they kept are judged all the same.
-            if not await after(options, own_namespace, functools.partial(_is_signalled, halt)):
+            if not await after(options, own_namespace, lambda: halt.is_interrupted):
                 raise Interrupted(f"stopped before the Job {options.job} ended; its pods run on, and nothing is judged")
             session.watcher.end()
             status = _judged(results, assembly.watching)
@@ -261,10 +261,6 @@ async def _after(options: PodOptions, assembly: Assembly, begun: list[pathlib.Pa
         session=dataclasses.replace(session, watcher=assembly.watching),
         add_receipt=(lambda: None) if ended else functools.partial(_add_receipt, results, assembly.watching),
     )
-
-
-def _is_signalled(halt: Halt) -> bool:
-    return any(how == "interrupted" for how, _ in halt.reasons)
 
 
 def _resumed(options: PodOptions) -> Common | None:

@@ -123,6 +123,11 @@ class Halt:
         self.reasons.append((how, sentence))
         self.event.set()
 
+    @property
+    def is_interrupted(self) -> bool:
+        """Whether a signal came, be it first or later."""
+        return any(how == "interrupted" for how, _ in self.reasons)
+
 
 @contextlib.contextmanager
 def halting_on_signals(halt: Halt) -> collections.abc.Iterator[None]:

@@ -190,11 +190,11 @@ def test_the_job_is_resumed_when_the_servers_are_ready(
     """With the run's name and what stood before the load, for its pods to read; nothing is begun twice."""
     cluster, folder, line = suspended
 
-    def ends(*_: object) -> bool:
+    def ends(_: Halt) -> bool:
         cluster.objects[JOB]["status"] = ENDED
         return False
 
-    monkeypatch.setattr(job, "_is_signalled", ends)
+    monkeypatch.setattr(Halt, "is_interrupted", property(ends))
     after(line)
     told = cluster.objects[JOB]["metadata"]["annotations"]
     (run,) = {path.name for path in folder.parent.iterdir()} - {RUN}
