@@ -79,7 +79,7 @@ def version() -> str:
         return "not installed (run from a clone)"
 
 
-class _Help(argparse.ArgumentParser):
+class _Top(CommandParser):
     """The parser above the commands, whose help shows them in groups."""
 
     def format_help(self) -> str:
@@ -102,10 +102,6 @@ _FOOT = f"""Examples:
   {PROG} report --open                  the report of the newest run, in the browser
 
 {PROG} COMMAND --help shows a command's options, its exit status and an example."""
-
-
-class _Top(_Help, CommandParser):
-    """The top parser, with grouped help and our errors."""
 
 
 def top() -> argparse.ArgumentParser:
