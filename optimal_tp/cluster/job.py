@@ -26,7 +26,7 @@ from optimal_tp.cluster.sightings import Job
 from optimal_tp.errors import Interrupted, Problem, ServerFailed, SettingsError
 from optimal_tp.experiment.planned import raise_ending
 from optimal_tp.experiment.session import Session
-from optimal_tp.experiment.turns import Halt, OpenArena
+from optimal_tp.experiment.turns import OpenArena
 from optimal_tp.measurement.node_bill import RECEIPT
 from optimal_tp.measurement.run import Part, RunRecord
 from optimal_tp.measurement.steps import Step, decode_steps, encode_steps
