@@ -16,7 +16,7 @@ from rich.console import Console
 from optimal_tp.experiment import session as sessions
 from optimal_tp.experiment import turns
 from optimal_tp.experiment.session import Session
-from optimal_tp.experiment.turns import Arena, Halt, OpenArena
+from optimal_tp.experiment.turns import Halt, OpenArena
 from optimal_tp.facts.candidates import Candidate
 from optimal_tp.loadgen.stretch import Drive, Stretch, Target
 from optimal_tp.measurement.run import DegreeRecord, RunRecord
@@ -53,7 +53,7 @@ class World:
     bucket: Bucket | None = None
     cloudwatch: CloudWatch | None = None
     rounds: Rounds | None = None
-    arena: collections.abc.Callable[[], Arena] = OpenArena
+    arena: collections.abc.Callable[[], OpenArena] = OpenArena
     pins: dict[str, str] = dataclasses.field(default_factory=lambda: {"code": "this"})
     seconds: float = 1_000.0
     """What the clock shows."""

@@ -26,7 +26,7 @@ from optimal_tp.experiment.planned import failure_of, raise_ending
 from optimal_tp.experiment.probe import probe_for_ever
 from optimal_tp.experiment.resuming import began_of, run_name
 from optimal_tp.experiment.session import Session
-from optimal_tp.experiment.turns import Arena, Halt, OpenArena, halting_on_signals
+from optimal_tp.experiment.turns import Halt, OpenArena, halting_on_signals
 from optimal_tp.loadgen.command.access import OPEN, Access
 from optimal_tp.measurement.run import RunRecord
 from optimal_tp.pods.kubernetes import own_namespace
@@ -253,7 +253,7 @@ class Assembly:
             physics=model.physics,
         )
 
-    def _arena(self, index: int, watching: Watcher, memory: Memory | None) -> Arena:
+    def _arena(self, index: int, watching: Watcher, memory: Memory | None) -> OpenArena:
         """Return the arena of the servers of the model at ``index``, none of which is known to run."""
         order, model = self.order, self.order.models[index]
         if model.rounds is None:

@@ -19,7 +19,7 @@ from optimal_tp.experiment.resuming import last_known_seconds, refuse_other_run,
 from optimal_tp.experiment.stages import Experiment
 from optimal_tp.experiment.taking import Live, RunReplay, Taking, last_turns
 from optimal_tp.experiment.targets import check_targets, wait_until_healthy
-from optimal_tp.experiment.turns import Arena, Halt, Turns
+from optimal_tp.experiment.turns import Halt, OpenArena, Turns
 from optimal_tp.facts.candidates import Candidate
 from optimal_tp.facts.physics import Physics
 from optimal_tp.loadgen.command.access import OPEN, Access
@@ -47,7 +47,7 @@ class Session:
     settings: WorkloadSettings
     degrees: tuple[DegreeRecord, ...]
     """All candidates that the settings ask for; the ones with a gate are not measured."""
-    arena: Arena
+    arena: OpenArena
     folder: pathlib.Path
     """Folder of samples and record."""
     bucket: Bucket | None

@@ -9,7 +9,7 @@ import typing
 
 from optimal_tp.errors import ResumeFailed
 from optimal_tp.experiment.ledger import Kept, Ledger
-from optimal_tp.experiment.turns import Arena, Turns
+from optimal_tp.experiment.turns import OpenArena, Turns
 from optimal_tp.facts.candidates import Candidate
 from optimal_tp.loadgen.stretch import Stretch
 from optimal_tp.measurement.steps import end_of
@@ -110,7 +110,7 @@ Open = collections.abc.Callable[[Candidate], collections.abc.Awaitable[Live]]
 class RunReplay:
     """Returns the recorded turns of ``restored``, and after the last of them takes turns on the servers."""
 
-    def __init__(self, restored: Restored, ledger: Ledger, arena: Arena, now: float, go_live: Open) -> None:
+    def __init__(self, restored: Restored, ledger: Ledger, arena: OpenArena, now: float, go_live: Open) -> None:
         """Make decisions after the recorded turns at ``now``; ``go_live`` is called for the first new turn."""
         pairs = zip(restored.record.turns, restored.samples, strict=True)
         self._left = collections.deque((turn, samples) for turn, samples in pairs if turn.stage != "cut")

@@ -24,8 +24,11 @@ from optimal_tp.plan.schedule import opening
 from optimal_tp.plan.timetable import READY_SECONDS
 
 
-class Arena(typing.Protocol):
-    """The environment of the servers, as the experiment uses it."""
+class OpenArena:
+    """The environment of the servers, as the experiment uses it: here servers that the user runs.
+
+    They have cores of their own, and can be neither stopped nor watched from here.
+    """
 
     async def admit(self, candidate: Candidate) -> None:
         """Let ``candidate``'s servers work and keep the others from disturbing them.
@@ -39,68 +42,37 @@ class Arena(typing.Protocol):
 
         A candidate for which ``end_of`` finds a step has left the run and can no longer be measured.
         """
+        return ()
 
     @property
     def can_restart(self) -> bool:
         """Whether ``admit`` starts servers, so that ``restart`` can restart them."""
+        return False
 
     @property
     def doing(self) -> str:
         """The activity of ``admit``, now or when it was stopped: "TP1 and TP2 were compiling"."""
+        return "the servers were starting"
 
     async def restart(self) -> None:
         """Restart every running server, and wait for all of them as ``admit`` does."""
 
     async def refuse(self, candidate: Candidate, sentence: str) -> None:
-        """Take ``candidate``, whose servers started but do not serve, out of the run; ``sentence`` says why."""
+        """Take ``candidate``, whose servers started but do not serve, out of the run; ``sentence`` says why.
+
+        Raises ServerFailed for servers of the user, who can repair them and run again.
+        """
+        raise ServerFailed(f"{candidate.name}: {sentence}")
 
     def start_watch(self, candidate: Candidate) -> None:
         """Begin to watch the servers' cores for other users during ``candidate``'s turn."""
 
     def foreign_cpu_share(self) -> float | None:
         """Return the share of the watched cores, 0 to 1, that others used since ``start_watch``; None if unknown."""
-
-    def failure(self) -> str | None:
-        """Return the failure of a server that we started, in a sentence; None without one."""
-
-
-class OpenArena:
-    """Servers that the user runs: they cannot be stopped or watched from here."""
-
-    async def admit(self, candidate: Candidate) -> None:
-        """Do nothing: each server has its own cores."""
-
-    @property
-    def steps(self) -> tuple[Step, ...]:
-        """Return none: the steps of servers that the user started are not known."""
-        return ()
-
-    @property
-    def can_restart(self) -> bool:
-        """Return False: the servers belong to the user."""
-        return False
-
-    @property
-    def doing(self) -> str:
-        """Return that the servers were starting."""
-        return "the servers were starting"
-
-    async def restart(self) -> None:
-        """Do nothing."""
-
-    async def refuse(self, candidate: Candidate, sentence: str) -> None:
-        """Raise ServerFailed: the user can repair the server and run again."""
-        raise ServerFailed(f"{candidate.name}: {sentence}")
-
-    def start_watch(self, candidate: Candidate) -> None:
-        """Do nothing."""
-
-    def foreign_cpu_share(self) -> float | None:
-        """Return None: other machines' processors cannot be seen from here."""
         return None
 
     def failure(self) -> str | None:
-        """Return None: a server that fails shows in its samples."""
+        """Return the failure of a server that we started, in a sentence; None without one."""
         return None
 
 
@@ -156,7 +128,7 @@ class Turns:
     targets: dict[Candidate, Target]
     prompts: dict[Candidate, collections.abc.Callable[[Stretch], collections.abc.Iterator[Prompt]]]
     """The maker of each stretch's prompts, by candidate."""
-    arena: Arena
+    arena: OpenArena
     halt: Halt
     pause_seconds: float
     clock: collections.abc.Callable[[], float]

@@ -15,7 +15,7 @@ from rich.console import Console
 from optimal_tp.errors import Interrupted, ServerFailed, SettingsError, StorageFailed
 from optimal_tp.experiment.planned import raise_ending
 from optimal_tp.experiment.session import Session
-from optimal_tp.experiment.turns import Arena, Halt, OpenArena
+from optimal_tp.experiment.turns import Halt, OpenArena
 from optimal_tp.facts.candidates import Candidate
 from optimal_tp.measurement import audit
 from optimal_tp.measurement.run import DegreeRecord, RunRecord
@@ -95,7 +95,7 @@ class _Arena(OpenArena):
 
 @contextlib.contextmanager
 def _session(
-    folder: pathlib.Path, token_seconds: dict[int, float], settings: WorkloadSettings, arena: Arena | None = None
+    folder: pathlib.Path, token_seconds: dict[int, float], settings: WorkloadSettings, arena: OpenArena | None = None
 ) -> collections.abc.Iterator[Session]:
     with contextlib.ExitStack() as servers:
         urls = {
