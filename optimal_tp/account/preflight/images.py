@@ -5,7 +5,7 @@ import re
 import typing
 
 from optimal_tp.account.preflight.context import ExperimentNeeds
-from optimal_tp.account.preflight.rows import Row, unknown
+from optimal_tp.account.preflight.rows import Row, judged, unknown
 from optimal_tp.account.questions import Answer, Unknown
 from optimal_tp.facts.versions import (
     KARPENTER,
@@ -101,10 +101,5 @@ def reachable(check: str, wanted: Reference, answer: Answer) -> Row:
 
 def folder(check: str, path: str, *, is_there: bool) -> Row:
     """Say whether a local directory holds the chart."""
-    return Row(
-        check=check,
-        state="fine" if is_there else "wrong",
-        found="there" if is_there else "no Chart.yaml there",
-        required=path,
-        remedy="" if is_there else "unpack the chart there or set infra.registries.charts to another folder",
-    )
+    remedy = "unpack the chart there or set infra.registries.charts to another folder"
+    return judged(check, "there" if is_there else "no Chart.yaml there", path, remedy, is_right=is_there)

@@ -5,7 +5,7 @@ import ipaddress
 import typing
 
 from optimal_tp.account.preflight.context import Scene
-from optimal_tp.account.preflight.rows import Row, unknown
+from optimal_tp.account.preflight.rows import Row, judged, unknown
 from optimal_tp.account.questions import Answer, Unknown
 from optimal_tp.facts.eks_addons import AddonName, addon_conflict
 from optimal_tp.facts.versions import (
@@ -68,23 +68,15 @@ def support(neuron: Neuron) -> Row:
 
 def pair(neuron: Neuron, minor: KubernetesMinor) -> Row:
     """Say whether the image's runtime and the AMI's driver accept each other, and whether the AMI has a known fault."""
+    check, required = "image and AMI", "runtime and host driver accept each other"
+    named = f"{neuron.pair} on {neuron.ami}"
     conflict = pair_conflict(neuron.image_and_ami, neuron.ami) or bad_release(neuron.ami, minor)
     doubt = neuron.image_and_ami.doubt
     if conflict is None and doubt is not None:
-        return Row(
-            check="image and AMI",
-            state="warning",
-            found=f"{neuron.pair} on {neuron.ami}: {doubt}",
-            required="runtime and host driver accept each other",
-            remedy="run one small degree first; if its log mentions `nrt_init`, the two do not match",
-        )
-    return Row(
-        check="image and AMI",
-        state="fine" if conflict is None else "wrong",
-        found=f"{neuron.pair} on {neuron.ami}" if conflict is None else conflict,
-        required="runtime and host driver accept each other",
-        remedy="" if conflict is None else "remove infra.neuron.ami_release or choose another pair",
-    )
+        remedy = "run one small degree first; if its log mentions `nrt_init`, the two do not match"
+        return Row(check=check, state="warning", found=f"{named}: {doubt}", required=required, remedy=remedy)
+    remedy = "remove infra.neuron.ami_release or choose another pair"
+    return judged(check, conflict or named, required, remedy, is_right=conflict is None)
 
 
 def karpenter(minor: KubernetesMinor, today: dt.date) -> Row:
@@ -208,6 +200,5 @@ def administrator(arn: str, scene: Scene, answer: Answer, there: Answer) -> Row:
 
 def command(path: str | None) -> Row:
     """Say whether the ``aws`` command is on PATH: it provides the cluster's credentials."""
-    remedy = "" if path else "install the AWS CLI, version 2"
-    state: typing.Literal["fine", "wrong"] = "fine" if path else "wrong"
-    return Row(check="aws command", state=state, found=path or "not on PATH", required="on PATH", remedy=remedy)
+    remedy = "install the AWS CLI, version 2"
+    return judged("aws command", path or "not on PATH", "on PATH", remedy, is_right=path is not None)

@@ -8,7 +8,7 @@ import typing
 from optimal_tp.account import questions
 from optimal_tp.account.preflight import capacity_blocks, quotas, reservations
 from optimal_tp.account.preflight.context import Scene
-from optimal_tp.account.preflight.rows import Row, unknown
+from optimal_tp.account.preflight.rows import Row, judged, unknown
 from optimal_tp.account.questions import Answer, Unknown
 from optimal_tp.settings import sizing
 from optimal_tp.settings.node_capacity import Neuron
@@ -28,14 +28,8 @@ def offering(
         return unknown(check, offered.reason, required)
     found = sorted(str(entry["Location"]) for entry in offered)
     missing = [zone for zone in zones if zone not in found]
-    remedy = f"remove {', '.join(missing)} from {key} or choose another region" if missing else ""
-    return Row(
-        check=check,
-        state="wrong" if missing else "fine",
-        found=", ".join(found) if found else f"nowhere in {region}",
-        required=required,
-        remedy=remedy,
-    )
+    remedy = f"remove {', '.join(missing)} from {key} or choose another region"
+    return judged(check, ", ".join(found) or f"nowhere in {region}", required, remedy, is_right=not missing)
 
 
 def gate(neuron: Neuron, records: Answer, *, own_karpenter: bool) -> Row:

@@ -3,7 +3,7 @@
 import collections.abc
 import typing
 
-from optimal_tp.account.preflight.rows import Row, unknown
+from optimal_tp.account.preflight.rows import Row, judged, unknown
 from optimal_tp.account.questions import Answer, Unknown
 from optimal_tp.settings.aws.existing import ExistingCluster
 from optimal_tp.settings.infra import InfraSettings
@@ -29,8 +29,8 @@ def cluster(settings: InfraSettings, existing: ExistingCluster, answer: Answer) 
     found = f"{entry['status']}, Kubernetes {entry['version']}, authentication {mode}"
     remedy = "set infra.kubernetes to the cluster's version, wait until it is active or enable access entries"
     return [
-        _row(check, found, required, remedy, is_right=is_right),
-        _row(
+        judged(check, found, required, remedy, is_right=is_right),
+        judged(
             issuer_check,
             issuer,
             issuer_required,
@@ -49,7 +49,7 @@ def provider(existing: ExistingCluster, audiences: Answer) -> Row:
         f"create it: aws iam create-open-id-connect-provider --url https://{existing.oidc_issuer} --client-id-list "
     )
     found = f"audiences {', '.join(audiences)}" if audiences else "no such provider or no audience"
-    return _row(check, found, required, remedy + AUDIENCE, is_right=AUDIENCE in audiences)
+    return judged(check, found, required, remedy + AUDIENCE, is_right=AUDIENCE in audiences)
 
 
 def vpc_of(answer: Answer) -> str | None:
@@ -79,7 +79,7 @@ def subnets(
     covered = {entry["AvailabilityZone"] for entry in there.values()}
     faults += [f"none in {zone}" for zone in zones if zone not in covered]
     found = ", ".join(faults) or ", ".join(f"{name} in {each['AvailabilityZone']}" for name, each in there.items())
-    return _row(check, found, required, _REMEDY.format(key=key), is_right=not faults)
+    return judged(check, found, required, _REMEDY.format(key=key), is_right=not faults)
 
 
 def placed(wanted: collections.abc.Mapping[str, str], answer: Answer) -> Row:
@@ -92,7 +92,7 @@ def placed(wanted: collections.abc.Mapping[str, str], answer: Answer) -> Row:
         f"{name} is in {zone_of.get(name, 'no zone')}" for zone, name in wanted.items() if zone_of.get(name) != zone
     ]
     remedy = _REMEDY.format(key="infra.network.existing.private_subnet_ids")
-    return _row(check, ", ".join(faults) or "each in its own", required, remedy, is_right=not faults)
+    return judged(check, ", ".join(faults) or "each in its own", required, remedy, is_right=not faults)
 
 
 def groups(existing: ExistingCluster, vpc_id: str | None, answer: Answer) -> Row:
@@ -107,7 +107,7 @@ def groups(existing: ExistingCluster, vpc_id: str | None, answer: Answer) -> Row
     faults = [f"no {name}" for name in wanted if name not in there]
     faults += [f"{name} in {vpc}" for name, vpc in there.items() if vpc != vpc_id]
     remedy = _REMEDY.format(key="infra.existing.security_group_ids")
-    return _row(check, ", ".join(faults) or "there", required, remedy, is_right=not faults)
+    return judged(check, ", ".join(faults) or "there", required, remedy, is_right=not faults)
 
 
 def vpc(vpc_id: str, answer: Answer) -> Row:
@@ -117,7 +117,7 @@ def vpc(vpc_id: str, answer: Answer) -> Row:
         return unknown(check, answer.reason, required)
     found = str(answer[0]["State"]) if answer else "no such VPC here"
     remedy = _REMEDY.format(key="infra.network.existing.vpc_id")
-    return _row(check, found, required, remedy, is_right=found == "available")
+    return judged(check, found, required, remedy, is_right=found == "available")
 
 
 def files(existing: ExistingCluster, answer: Answer) -> Row:
@@ -126,7 +126,7 @@ def files(existing: ExistingCluster, answer: Answer) -> Row:
     if isinstance(answer, Unknown):
         return unknown(check, answer.reason, required)
     found = str(answer[0]["LifeCycleState"]) if answer else "no such file system here"
-    return _row(
+    return judged(
         check, found, required, _REMEDY.format(key="infra.existing.file_system_id"), is_right=found == "available"
     )
 
@@ -139,7 +139,7 @@ def mounts(zones: collections.abc.Collection[str], answer: Answer) -> Row:
     there = sorted(str(each["AvailabilityZoneName"]) for each in answer if each["LifeCycleState"] == "available")
     missing = [zone for zone in zones if zone not in there]
     remedy = f"create one in {', '.join(missing)} or remove the zone from infra.neuron.zones"
-    return _row(check, ", ".join(there) or "none", required, remedy, is_right=not missing)
+    return judged(check, ", ".join(there) or "none", required, remedy, is_right=not missing)
 
 
 def node_role(answer: Answer) -> str | None:
@@ -156,7 +156,7 @@ def profile(existing: ExistingCluster, answer: Answer) -> Row:
         return unknown(check, answer.reason, required)
     role = node_role(answer)
     found = role or ("a profile without a role" if answer else "no such profile")
-    return _row(
+    return judged(
         check, found, required, _REMEDY.format(key="infra.existing.instance_profile"), is_right=role is not None
     )
 
@@ -172,9 +172,4 @@ def entry(existing: ExistingCluster, role: str | None, answer: Answer) -> Row:
     remedy = (
         f"aws eks create-access-entry --cluster-name {existing.cluster_name} --principal-arn {role} --type EC2_LINUX"
     )
-    return _row(check, found, required, remedy, is_right=found == "EC2_LINUX")
-
-
-def _row(check: str, found: str, required: str, remedy: str, *, is_right: bool) -> Row:
-    state: typing.Literal["fine", "wrong"] = "fine" if is_right else "wrong"
-    return Row(check=check, state=state, found=found, required=required, remedy="" if is_right else remedy)
+    return judged(check, found, required, remedy, is_right=found == "EC2_LINUX")

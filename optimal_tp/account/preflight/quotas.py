@@ -8,7 +8,7 @@ import typing
 
 from optimal_tp.account import questions
 from optimal_tp.account.preflight.context import Scene
-from optimal_tp.account.preflight.rows import Row, unknown
+from optimal_tp.account.preflight.rows import Row, judged, unknown
 from optimal_tp.account.questions import Answer, Unknown, tags_of
 from optimal_tp.settings import sizing
 
@@ -62,13 +62,7 @@ def room(quota: Quota, allowed: Answer, used: int | Unknown, needed: int, *, reg
     enough = value >= others + needed
     count = "not asked" if isinstance(used, Unknown) else str(others)
     remedy = f"{hint or 'free some of it'} or request more: {quota.request(region)}"
-    return Row(
-        check=check,
-        state="fine" if enough else "wrong",
-        found=f"quota {value:g}, in use {count}",
-        required=required,
-        remedy="" if enough else remedy,
-    )
+    return judged(check, f"quota {value:g}, in use {count}", required, remedy, is_right=enough)
 
 
 def vcpus_in_use(

@@ -28,6 +28,12 @@ def unknown(check: str, reason: str, required: str, remedy: str = _ASK_AGAIN) ->
     return Row(check=check, state="unknown", found=f"unknown: {reason}", required=required, remedy=remedy)
 
 
+def judged(check: str, found: str, required: str, remedy: str, *, is_right: bool) -> Row:
+    """Return the row of a check that is fine or wrong; ``remedy`` is for a wrong one."""
+    state: State = "fine" if is_right else "wrong"
+    return Row(check=check, state=state, found=found, required=required, remedy="" if is_right else remedy)
+
+
 def exit_status(rows: collections.abc.Iterable[Row]) -> Exit:
     """Return WRONG if a row is wrong, else OPEN if one is unknown, else GOOD, even with warnings."""
     states = {row.state for row in rows}
