@@ -1,11 +1,12 @@
 """The steady probe after the experiment: one request to each candidate in turn, a pause, and again until stopped."""
 
+import dataclasses
 import time
 import typing
 
+from optimal_tp.experiment.planned import asked_stretch
 from optimal_tp.experiment.turns import pause
 from optimal_tp.loadgen.driver import drive
-from optimal_tp.loadgen.stretch import Stretch
 from optimal_tp.loadgen.transport import TcpTransport
 from optimal_tp.plan.schedule import Closed
 
@@ -19,7 +20,6 @@ PAUSE_SECONDS = 10.0
 async def probe_for_ever(session: "Session", *, pause_seconds: float = PAUSE_SECONDS) -> None:
     """Probe ``session``'s servers until its halt is set. Samples go to CloudWatch only, because the run has ended."""
     halted = session.halt.event
-    load = session.settings.load
     targets = session.targets()
     # Servers that take turns are not swapped every few seconds: only those of the first round are probed.
     rounds = session.rounds or (tuple(targets),)
@@ -32,21 +32,16 @@ async def probe_for_ever(session: "Session", *, pause_seconds: float = PAUSE_SEC
         origin = time.perf_counter()
         while not halted.is_set():
             for candidate in sources:
-                stretch = Stretch(
-                    stage="steady",
-                    degree=candidate.degree,
-                    max_num_seqs=candidate.max_num_seqs,
+                stretch = asked_stretch(
+                    session.settings.load,
+                    "steady",
+                    candidate,
+                    Closed(concurrency=1),
                     block=None,
-                    arrivals=Closed(concurrency=1),
-                    seconds=None,
-                    requests=1,
-                    api=load.api,
-                    max_tokens=load.output_tokens if session.trace is None else session.trace.longest_output,
                     ignore_eos=session.ignore_eos,
-                    request_timeout_seconds=load.request_timeout_seconds,
-                    grace_seconds=1,
-                    origin=origin,
+                    trace=session.trace,
                 )
+                stretch = dataclasses.replace(stretch, requests=1, output_range=None, origin=origin)
                 on_sample = (lambda _: None) if minutes is None else minutes.add
                 asked = sources[candidate].each
                 transport = TcpTransport(session.access.trust, stamped=True)

@@ -7,6 +7,7 @@ import re
 
 from optimal_tp.errors import Problem, ServerFailed, SettingsError
 from optimal_tp.experiment.prompt_sources import prompts_of
+from optimal_tp.experiment.turns import pause
 from optimal_tp.facts.candidates import Candidate, candidate
 from optimal_tp.loadgen import wire
 from optimal_tp.loadgen.calls import Completion, Server
@@ -203,8 +204,5 @@ async def wait_until_healthy(
         waiting -= {url for url, answers in zip(urls, healthy, strict=True) if answers}
         if not waiting or loop.time() >= deadline:
             break
-        try:
-            await asyncio.wait_for(stop.wait(), 1.0)
-        except TimeoutError:
-            continue
+        await pause(stop, 1.0)
     return sorted(waiting)
