@@ -193,16 +193,13 @@ def _known_keys(model: type[pydantic.BaseModel], location: typing.Sequence[int |
     current: object = model
     for part in location:
         fields = getattr(current, "model_fields", {})
-        current = _section_of(fields[part].annotation) if part in fields else current
+        current = section_in(fields[part].annotation) if part in fields else current
     return sorted(getattr(current, "model_fields", {}))
 
 
-def _section_of(annotation: object) -> object:
-    """Return the first settings model inside ``annotation`` (``Limits | None``, ``tuple[Model, ...]``)."""
+def section_in(annotation: object) -> type[pydantic.BaseModel] | None:
+    """Return the section in ``annotation`` (``A``, ``A | None``, ``tuple[A, ...]``); None for a plain value."""
     if isinstance(annotation, type) and issubclass(annotation, pydantic.BaseModel):
         return annotation
-    for part in typing.get_args(annotation):
-        found = _section_of(part)
-        if found is not None:
-            return found
-    return None
+    inside = map(section_in, typing.get_args(annotation))
+    return next((model for model in inside if model is not None), None)

@@ -19,7 +19,7 @@ from optimal_tp.settings.aws.existing import ExistingCluster, ExistingStack
 from optimal_tp.settings.described.choices import notes_of
 from optimal_tp.settings.infra import InfraSettings
 from optimal_tp.settings.models import Workloads
-from optimal_tp.settings.parser import rule_of
+from optimal_tp.settings.parser import rule_of, section_in
 from optimal_tp.settings.spend import LoadTestSettings, Serving, Spend
 
 SECTIONS: typing.Final[collections.abc.Mapping[str, type[pydantic.BaseModel]]] = {
@@ -93,21 +93,13 @@ def _classes(module: str) -> dict[str, ast.ClassDef]:
     return {node.name: node for node in tree.body if isinstance(node, ast.ClassDef)}
 
 
-def below(annotation: object) -> type[pydantic.BaseModel] | None:
-    """Return the section in ``annotation`` (``A``, ``A | None``, ``tuple[A, ...]``); None for a plain value."""
-    if isinstance(annotation, type) and issubclass(annotation, pydantic.BaseModel):
-        return annotation
-    inside = (below(each) for each in typing.get_args(annotation))
-    return next((model for model in inside if model is not None), None)
-
-
 def settings_of(model: type[pydantic.BaseModel], path: str) -> collections.abc.Iterator[Setting]:
     """Yield every setting of ``model``, which stands at ``path``, and of the sections in it."""
     said = words(model)
     if model in STANDS_IN:
         yield from settings_of(STANDS_IN[model], path)
     for name, field in model.model_fields.items():
-        key, section = f"{path}.{name}", below(field.annotation)
+        key, section = f"{path}.{name}", section_in(field.annotation)
         default = default_of(field)
         if section is None:
             yield Setting(

@@ -7,7 +7,8 @@ import typing
 import pydantic
 import pydantic.json_schema
 
-from optimal_tp.settings.described.fields import SECTIONS, STANDS_IN, below, words
+from optimal_tp.settings.described.fields import SECTIONS, STANDS_IN, words
+from optimal_tp.settings.parser import section_in
 from optimal_tp.settings.stack_keys import HUB_TOKEN, PROFILE, PROJECT
 
 STACK_SCHEMA: typing.Final = "stack.schema.json"
@@ -22,6 +23,8 @@ def stack_schema() -> Schema:
     """Return the schema of a stack file: the program's sections and the other keys that Pulumi allows there."""
     definitions: Schema = {}
     sections = {f"{PROJECT}:{name}": _section(model, definitions) for name, model in SECTIONS.items()}
+    # A pattern would refuse the known keys too, so they are left out of it.
+    known = "|".join([*SECTIONS, HUB_TOKEN])
     secret = {"type": "object", "required": ["secure"], "properties": {"secure": {"type": "string"}}}
     config = {
         "type": "object",
@@ -39,11 +42,8 @@ def stack_schema() -> Schema:
             },
             **sections,
         },
-        "patternProperties": {f"^{PROJECT}:": False},
+        "patternProperties": {f"^{PROJECT}:(?!({known})$)": False},
     }
-    # A pattern would refuse the known keys too, so they are left out of it.
-    known = "|".join([*SECTIONS, HUB_TOKEN])
-    config["patternProperties"] = {f"^{PROJECT}:(?!({known})$)": False}
     return {
         "$schema": _DIALECT,
         "title": "Stack file of optimal-tp",
@@ -80,13 +80,14 @@ def _section(model: type[pydantic.BaseModel], definitions: Schema) -> Schema:
         definitions[name] = each
     for each in _models(model):
         _described(definitions.get(each.__name__, made if each is model else {}), each)
-    return _cleaned(made)
+    made.pop("title", None)
+    return made
 
 
 def _models(model: type[pydantic.BaseModel]) -> collections.abc.Iterator[type[pydantic.BaseModel]]:
     yield model
     for field in model.model_fields.values():
-        section = below(field.annotation)
+        section = section_in(field.annotation)
         if section is not None:
             yield from _models(section)
 
@@ -100,8 +101,3 @@ def _described(schema: Schema, model: type[pydantic.BaseModel]) -> None:
             each["description"] = said[name]
         if name not in model.model_fields or model.model_fields[name].is_required():
             each.pop("default", None)
-
-
-def _cleaned(schema: Schema) -> Schema:
-    schema.pop("title", None)
-    return schema
