@@ -33,6 +33,12 @@ class ExperimentEnd:
     detail: str | None
 
 
+def halted(halt: Halt) -> ExperimentEnd:
+    """Return the end of an experiment that ``halt`` ended."""
+    how, sentence = halt.reasons[0]
+    return ExperimentEnd(ending=how, detail=sentence)
+
+
 def failure_of(record: RunRecord) -> Interrupted | ServerFailed | None:
     """Return the signal or failure that ended a run early, as an exception; None for any other end."""
     if record.ending == "interrupted":
@@ -103,8 +109,7 @@ class PlannedExperiment:
                 await self._take(turn)
             self.ledger.close_part()
             if self.halt.event.is_set():
-                how, sentence = self.halt.reasons[0]
-                return ExperimentEnd(ending=how, detail=sentence)
+                return halted(self.halt)
         if table.by_budget:
             budget, held = self.settings.decision.budget_seconds, quantity(table.blocks, "block", "blocks")
             return ExperimentEnd(ending="budget", detail=f"the budget of {budget:.0f} s holds {held}")

@@ -9,7 +9,7 @@ from optimal_tp.errors import quantity
 from optimal_tp.experiment.courses import Course, NextTurn, block_orders
 from optimal_tp.experiment.guidance import Guidance
 from optimal_tp.experiment.ledger import Kept
-from optimal_tp.experiment.planned import ExperimentEnd, asked_stretch
+from optimal_tp.experiment.planned import ExperimentEnd, asked_stretch, halted
 from optimal_tp.experiment.taking import Taking
 from optimal_tp.experiment.turns import Halt
 from optimal_tp.facts.candidates import Candidate
@@ -64,15 +64,15 @@ class Experiment:
                         await stage(candidate)
                 self.taking.close_part()
                 if self.halt.event.is_set():
-                    return self._halted()
+                    return halted(self.halt)
         self.guidance.begin()
         ended = await self._blocks(deadline)
         if self.halt.event.is_set():
-            return self._halted()
+            return halted(self.halt)
         await self._prove(deadline)
         await self._hold_out(deadline)
         self.taking.close_part()
-        return self._halted() if self.halt.event.is_set() else ended
+        return halted(self.halt) if self.halt.event.is_set() else ended
 
     def _together(self) -> list[list[Candidate]]:
         """Return the candidates by round; a single round if all servers run at once."""
@@ -138,7 +138,7 @@ class Experiment:
                 await self._restart()
             found = await self._visit(numbers, {number: next(orders) for number in numbers})
             if self.halt.event.is_set():
-                return self._halted()
+                return halted(self.halt)
             if not self.guidance.remaining:
                 continue
             for number in numbers:
@@ -243,10 +243,6 @@ class Experiment:
         # Claims do not rest on the bracket, so even a turn with a fault may steer it.
         is_lost = kept.turn.cut_short or (kept.faults and kept.turn.stage != "rising")
         return None if is_lost else self.guidance.reading(kept.turn, kept.samples)
-
-    def _halted(self) -> ExperimentEnd:
-        how, sentence = self.halt.reasons[0]
-        return ExperimentEnd(ending=how, detail=sentence)
 
     async def _take(
         self, stage: Stage, candidate: Candidate, asked: NextTurn, *, block: int | None = None

@@ -5,7 +5,6 @@ import json
 import typing
 
 import pydantic
-import pydantic.json_schema
 
 from optimal_tp.settings.described.fields import SECTIONS, STANDS_IN, words
 from optimal_tp.settings.parser import section_in
