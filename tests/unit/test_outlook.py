@@ -27,7 +27,6 @@ def pair(log_ratio: float | None, half: float | None, blocks: int = 20) -> Pair:
         log_ratio=log_ratio,
         interval=interval,
         deviation=0.1,
-        effective=blocks,
         surely_effective=blocks,
         why_open=None,
         rules=RULES,

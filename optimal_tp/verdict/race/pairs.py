@@ -9,7 +9,7 @@ import scipy.special
 
 from optimal_tp.errors import quantity
 from optimal_tp.facts.candidates import Candidate
-from optimal_tp.measurement.estimate import Interval, name_list
+from optimal_tp.measurement.estimate import UNBOUNDED, Interval, name_list
 from optimal_tp.verdict.statistics import t_bound
 
 PRIOR_VARIANCE = 0.3
@@ -57,10 +57,8 @@ class Pair:
     interval: Interval
     deviation: float | None
     """Standard deviation of the differences, widened to allow for their resemblance; None below two."""
-    effective: float
-    """Least number of independent blocks that the differences are worth, by their estimated resemblance."""
     surely_effective: float
-    """The same with a more cautious estimate, which calling one better requires."""
+    """Least number of independent blocks that the differences are worth, by the most that they may resemble."""
     why_open: str | None
     """Why nothing may be claimed yet, in words; None where it may."""
     rules: Rules
@@ -103,15 +101,12 @@ class Pair:
         return self.why_open is None and low is not None and low > -math.log1p(self.rules.resolution)
 
 
-NOTHING = Interval(low=None, high=None)
-
-
 def lead(first: Candidate, second: Candidate, by_block: collections.abc.Mapping[int, float], rules: Rules) -> Pair:
     """Return what the paired differences of scores show; ``by_block`` has them in the order of blocks."""
     differences = tuple(by_block.values())
     count = len(differences)
     mean = math.fsum(differences) / count if count else None
-    interval, deviation, why = NOTHING, None, None
+    interval, deviation, why = UNBOUNDED, None, None
     effective = surely = float(count)
     if count < rules.least_blocks:
         done = quantity(count, "block", "blocks")
@@ -129,7 +124,7 @@ def lead(first: Candidate, second: Candidate, by_block: collections.abc.Mapping[
             squares = math.fsum((difference - mean) ** 2 for difference in differences)
             deviation = math.sqrt(squares / (count - 1)) * widening
             half = _bound(count, rules) * deviation / math.sqrt(count)
-            interval = Interval(low=mean - half, high=mean + half) if math.isfinite(half) else NOTHING
+            interval = Interval(low=mean - half, high=mean + half) if math.isfinite(half) else UNBOUNDED
     pair = Pair(
         first=first,
         second=second,
@@ -137,7 +132,6 @@ def lead(first: Candidate, second: Candidate, by_block: collections.abc.Mapping[
         log_ratio=mean,
         interval=interval,
         deviation=deviation,
-        effective=effective,
         surely_effective=surely,
         why_open=why,
         rules=rules,

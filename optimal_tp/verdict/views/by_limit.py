@@ -73,9 +73,6 @@ class ByLimit:
     """In rising order of the limit."""
 
 
-Turns = typing.Sequence[tuple[Turn, tuple[Sample, ...]]]
-
-
 def by_limit(
     evidence: Evidence,
     verdict: Verdict,

@@ -1,10 +1,10 @@
 """The course of the race: the interval of the closest pair after every block."""
 
 import dataclasses
+import math
 import typing
 
 from optimal_tp.facts.candidates import Candidate
-from optimal_tp.measurement.estimate import Interval
 from optimal_tp.verdict.findings import Verdict
 from optimal_tp.verdict.race.blocks import Standing
 from optimal_tp.verdict.race.pairs import Pair
@@ -59,11 +59,6 @@ def _look(standing: Standing, first: Candidate, second: Candidate) -> NarrowingS
     for pair in _pairs(standing):
         turned = pair if (pair.first, pair.second) == (first, second) else pair.turned()
         if (turned.first, turned.second) == (first, second) and turned.log_ratio is not None:
-            middle = turned.log_ratio
-            ends: Interval = turned.interval.exponentiated()
-            ratio = Interval(low=middle, high=middle).exponentiated().low
-            low = None if turned.interval.low is None else ends.low
-            return (
-                None if ratio is None else NarrowingStep(blocks=standing.blocks, ratio=ratio, low=low, high=ends.high)
-            )
+            ends, ratio = turned.interval.exponentiated(), math.exp(turned.log_ratio)
+            return NarrowingStep(blocks=standing.blocks, ratio=ratio, low=ends.low, high=ends.high)
     return None
