@@ -8,6 +8,7 @@ from optimal_tp.facts.hardware import NEURON_RESOURCE, NEURONCORE_RESOURCE
 from optimal_tp.facts.versions import ImageAndAmi
 from optimal_tp.plan.cost import NODE_LAUNCH_SECONDS
 from optimal_tp.plan.placement import PlannedServer
+from optimal_tp.servers.vllm import VOLUME_PATH
 from optimal_tp.settings.spend import Serving
 from optimal_tp.settings.workload import Model
 
@@ -21,13 +22,6 @@ if typing.TYPE_CHECKING:
         PodTemplateSpecArgsDict,
         ResourceRequirementsArgsDict,
         SecurityContextArgsDict,
-    )
-import typing
-
-from optimal_tp.servers.vllm import VOLUME_PATH
-
-if typing.TYPE_CHECKING:
-    from pulumi_kubernetes.core.v1 import (
         VolumeArgsDict,
         VolumeMountArgsDict,
     )
