@@ -113,47 +113,6 @@ def test_a_metric_is_a_row_of_its_table(copy: pathlib.Path) -> None:
     assert said.split() == ["[7]", "True", "True"]
 
 
-def test_a_metric_of_a_turn_is_a_row_too(copy: pathlib.Path) -> None:
-    """What is known of a turn that has ended is enough for another figure of it."""
-    row = """\
-            Metric(
-                name="FailedRequests",
-                unit="Count",
-                dimensions=("Model",),
-                statistics=("Sum",),
-                direction="lower",
-                formula="samples whose status is not ok",
-                title="Failed requests",
-                of_turn=lambda known: sum(sample.status != "ok" for sample in known.samples),
-            ),
-        """
-    put(copy, "optimal_tp/measurement/metrics.py", '    Metric(\n        name="RPS",', row)
-    said = ran(
-        copy,
-        """
-        from tests.fakes_samples import make_sample, make_turn
-        from optimal_tp.telemetry.minutes import Minutes
-        from optimal_tp.measurement.metrics import METRICS, TurnFigures
-        from optimal_tp.measurement.turns import of
-
-        known = TurnFigures(
-            turn=make_turn(),
-            samples=[make_sample(), make_sample(status="timeout")],
-            output_tokens_per_second=1.0,
-            cores_used=1,
-            share_within=0.5,
-            faults=(),
-        )
-        values = {metric.name: metric.of_turn(known) for metric in METRICS if metric.of_turn is not None}
-        minutes = Minutes(origin_epoch_seconds=0, settle_seconds=0)
-        minutes.add_turn(of(make_turn()), 1.0, values)
-        print({datum["MetricName"]: datum["Values"] for datum in minutes.whole(120)}["FailedRequests"])
-        """,
-    )
-
-    assert said.split() == ["[1]"]
-
-
 def test_a_model_family_is_an_entry_of_its_table(copy: pathlib.Path) -> None:
     """Stack file, plan, local weights, the user's own model and the report know it then."""
     put(
