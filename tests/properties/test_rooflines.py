@@ -12,7 +12,7 @@ from optimal_tp.measurement.turns import is_within
 from optimal_tp.plan.lengths import Shape
 from optimal_tp.plan.roofline.bounds import bound, lengths_of
 from optimal_tp.plan.roofline.floors import ModelledServer
-from optimal_tp.plan.roofline.misses import misses
+from optimal_tp.plan.roofline.misses import miss
 from optimal_tp.report.physics.decoding import decoding
 from optimal_tp.settings.workload import Limit, LimitedMetric, Load
 from tests.fakes_roofline import as_samples, perfect
@@ -74,7 +74,7 @@ def test_no_simulated_server_beats_its_roofline(
             if not 0 < held < len(samples):
                 continue
             limits = {metric: Limit(at_most_ms=asked.at_most_ms * (1 + 1e-6), percentile=100 * held / len(samples))}
-            assert misses(server, lengths, limits) is None
+            assert miss(server, lengths, limits) is None
             assert rate <= bound(server, lengths, limits).requests_per_second_per_core * (1 + 1e-6)
 
 

@@ -1,7 +1,6 @@
 """Limits that a server cannot hold, however well it is built: each with the arithmetic."""
 
 import collections.abc
-import dataclasses
 
 from optimal_tp.errors import quantity
 from optimal_tp.measurement.estimate import METRIC_WORDS, figure
@@ -13,32 +12,16 @@ ROUNDING = 1e-9
 """Share of requests that sums of fractions may be off by."""
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Miss:
-    """A limit that too many requests miss even alone on a server that reaches its roof."""
+def miss(server: ModelledServer, lengths: Lengths, limits: Limits) -> str | None:
+    """Return the arithmetic of the first of ``limits`` that too many requests miss even alone on ``server``.
 
-    metric: LimitedMetric
-    percent: float
-    at_most_ms: float
-    least_ms: float
-    """What the asked percentile is at best."""
-    sentence: str
-    """The arithmetic."""
-
-
-def misses(server: ModelledServer, lengths: Lengths, limits: Limits) -> Miss | None:
-    """Return the first of ``limits`` that ``server`` cannot hold, each request alone; None where physics allows all."""
+    ``server`` reaches its roof. None where physics allows every limit.
+    """
     own = requests(server, lengths)
     for metric, limit in limits.items():
         least = _percentile([(one.least_seconds(metric), one) for one in own], limit.percentile / 100)
         if 1000 * least[0] > limit.at_most_ms:
-            return Miss(
-                metric=metric,
-                percent=limit.percentile,
-                at_most_ms=limit.at_most_ms,
-                least_ms=1000 * least[0],
-                sentence=_sentence(server, metric, limit, *least),
-            )
+            return _sentence(server, metric, limit, *least)
     return None
 
 

@@ -6,7 +6,7 @@ from optimal_tp.facts.candidates import Candidate
 from optimal_tp.facts.hardware import TRAINIUM2, TRAINIUM2_AT_MOST, Roof
 from optimal_tp.plan.roofline.bounds import Lengths, bound, lengths_of
 from optimal_tp.plan.roofline.floors import ModelledServer
-from optimal_tp.plan.roofline.misses import misses
+from optimal_tp.plan.roofline.misses import miss
 from optimal_tp.plan.traces import trace_of
 from optimal_tp.settings.stack_file import ClusterSettings
 from optimal_tp.settings.workload import WorkloadSettings
@@ -24,10 +24,10 @@ def impossible(
         return {}
     lengths = asked_lengths(of)
     found = {
-        candidate: misses(server_of(settings, of, candidate, dtype_bytes, TRAINIUM2_AT_MOST), lengths, limits)
+        candidate: miss(server_of(settings, of, candidate, dtype_bytes, TRAINIUM2_AT_MOST), lengths, limits)
         for candidate in candidates
     }
-    return {candidate: miss.sentence for candidate, miss in found.items() if miss is not None}
+    return {candidate: arithmetic for candidate, arithmetic in found.items() if arithmetic is not None}
 
 
 def promises(
