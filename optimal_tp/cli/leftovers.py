@@ -22,7 +22,7 @@ from optimal_tp.account.questions import Ask, least_policy
 from optimal_tp.account.stack_outputs import by_command, with_outputs
 from optimal_tp.cli.preflight import said_source
 from optimal_tp.cli.terminal import output
-from optimal_tp.cli.terminal.selection import selected_stack
+from optimal_tp.cli.terminal.selection import STACK_HELP, selected_stack
 from optimal_tp.errors import OptimalTpError, Problem, SettingsError
 from optimal_tp.facts import names
 from optimal_tp.plan.stack import namespace_of, results_of
@@ -33,7 +33,7 @@ from optimal_tp.settings.stack_config import StackConfig, stack_config
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
     what = parser.add_mutually_exclusive_group()
-    what.add_argument("--stack", help="the stack (default: OPTIMAL_TP_STACK, or the one that Pulumi has selected)")
+    what.add_argument("--stack", help=STACK_HELP)
     what.add_argument(
         "--policy", action="store_true", help="print the least IAM policy, with --remove also for removing"
     )

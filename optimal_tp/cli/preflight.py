@@ -26,7 +26,7 @@ from optimal_tp.account.questions import PREFLIGHT, least_policy
 from optimal_tp.account.registry import RegistryClient
 from optimal_tp.cli.terminal import output
 from optimal_tp.cli.terminal.check_list import print_blocks
-from optimal_tp.cli.terminal.selection import selected_stack
+from optimal_tp.cli.terminal.selection import STACK_HELP, selected_stack
 from optimal_tp.facts import names
 from optimal_tp.plan.stack import Stack, read_stack
 from optimal_tp.settings.stack_config import StackConfig
@@ -35,7 +35,7 @@ from optimal_tp.settings.stack_config import StackConfig
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
     what = parser.add_mutually_exclusive_group()
-    what.add_argument("--stack", help="the stack (default: OPTIMAL_TP_STACK, or the one that Pulumi has selected)")
+    what.add_argument("--stack", help=STACK_HELP)
     what.add_argument("--policy", action="store_true", help="print the least IAM policy that the checks need")
 
 

@@ -7,7 +7,6 @@ Example: optimal-tp doctor --json
 import argparse
 import collections.abc
 import dataclasses
-import importlib.metadata
 import importlib.util
 import json
 import os
@@ -20,6 +19,7 @@ import rich.console
 
 from optimal_tp.account.preflight.rows import Row, exit_status
 from optimal_tp.cli.terminal import output
+from optimal_tp.cli.terminal.argument_parser import version
 from optimal_tp.cli.terminal.check_list import print_blocks
 
 _LEAST_PYTHON = (3, 11)
@@ -139,11 +139,7 @@ def _image(environment: collections.abc.Mapping[str, str]) -> Row:
     """Return the environment of this command itself."""
     where = environment.get("VIRTUAL_ENV") or sys.prefix
     kind = "a virtual environment" if sys.prefix != sys.base_prefix else "the system's Python"
-    try:
-        version = importlib.metadata.version("optimal-tp")
-    except importlib.metadata.PackageNotFoundError:
-        version = "from source"
     return Row(
-        check="environment", state="fine", found=f"optimal-tp {version} in {kind} ({where})",
+        check="environment", state="fine", found=f"optimal-tp {version()} in {kind} ({where})",
         required="an environment of its own",
     )  # fmt: skip

@@ -21,7 +21,7 @@ import typing
 from optimal_tp.account.preflight.making import example_networks
 from optimal_tp.account.preflight.reservations import EXAMPLE
 from optimal_tp.cli.terminal import output
-from optimal_tp.cli.terminal.selection import selected_stack
+from optimal_tp.cli.terminal.selection import STACK_HELP, selected_stack
 from optimal_tp.errors import Problem, SettingsError, likely
 from optimal_tp.local.profile import LocalSettings, read_profile
 from optimal_tp.plan.stack import read_stack
@@ -45,7 +45,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         epilog=_example("check --stack dev"),
     )
     check.add_argument("file", nargs="?", metavar="FILE", help="a stack file, Pulumi.<stack>.yaml, or a profile")
-    check.add_argument("--stack", help="the stack (default: OPTIMAL_TP_STACK, or the one that Pulumi has selected)")
+    check.add_argument("--stack", help=STACK_HELP)
     check.add_argument("--profile", metavar="FILE", help="a profile of optimal-tp local instead")
     schema = commands.add_parser(
         "schema",

@@ -16,11 +16,10 @@ import botocore.exceptions
 
 from optimal_tp.account.inquiry import session_of
 from optimal_tp.account.stack_outputs import by_command
-from optimal_tp.cli.terminal.selection import selected_stack
+from optimal_tp.cli.terminal.selection import STACK_HELP, selected_stack
 from optimal_tp.errors import OptimalTpError, Problem, SettingsError
 from optimal_tp.settings.stack_config import stack_config
 
-STACK_HELP: typing.Final = "the stack (default: OPTIMAL_TP_STACK, or the one that Pulumi has selected)"
 _GONE = {
     "NoSuchBucket": "must be an existing bucket: it was deleted or belongs to another account",
     "AccessDenied": "must be readable with these credentials",

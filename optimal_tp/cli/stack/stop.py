@@ -13,9 +13,8 @@ import pathlib
 import sys
 
 from optimal_tp.cli.stack.kubectl import kubectl_of
-from optimal_tp.cli.stack.results import STACK_HELP
 from optimal_tp.cli.terminal import output
-from optimal_tp.cli.terminal.selection import selected_stack
+from optimal_tp.cli.terminal.selection import STACK_HELP, selected_stack
 from optimal_tp.cluster.sightings import job
 from optimal_tp.errors import quantity
 from optimal_tp.facts.names import PART

@@ -14,9 +14,8 @@ import sys
 import typing
 
 from optimal_tp.cli.stack.kubectl import kubectl_of
-from optimal_tp.cli.stack.results import STACK_HELP
 from optimal_tp.cli.terminal import output
-from optimal_tp.cli.terminal.selection import selected_stack
+from optimal_tp.cli.terminal.selection import STACK_HELP, selected_stack
 
 _LAST_EVENTS = 3
 

@@ -9,6 +9,7 @@ import typing
 from optimal_tp.errors import Problem, SettingsError
 
 VARIABLE: typing.Final = "OPTIMAL_TP_STACK"
+STACK_HELP: typing.Final = f"the stack (default: {VARIABLE}, or the one that Pulumi has selected)"
 _PATIENCE_SECONDS = 30.0
 
 
