@@ -79,7 +79,7 @@ def stack_config(name: str, folder: pathlib.Path, *, needed: tuple[str, ...] = (
 def loose_config(name: str, folder: pathlib.Path, *, needed: tuple[str, ...]) -> tuple[StackConfig, list[Problem]]:
     """Return the same with the keys that are not known, which no longer raise: they must not hide other mistakes."""
     file = f"Pulumi.{name.rsplit('/', maxsplit=1)[-1]}.yaml"
-    told, why = _by_pulumi(name, folder)
+    told, why = _by_pulumi(name, folder, file)
     found = (
         StackConfig(values=_by_file(name, folder / file, why), file=file, why_the_file=why) if told is None else told
     )
@@ -92,7 +92,7 @@ def loose_config(name: str, folder: pathlib.Path, *, needed: tuple[str, ...]) ->
     return found, unknown
 
 
-def _by_pulumi(name: str, folder: pathlib.Path) -> tuple[StackConfig | None, str]:
+def _by_pulumi(name: str, folder: pathlib.Path, file: str) -> tuple[StackConfig | None, str]:
     """Return Pulumi's answer; or None and, if Pulumi is installed, the reason."""
     command = shutil.which(COMMAND)
     if command is None:
@@ -112,7 +112,7 @@ def _by_pulumi(name: str, folder: pathlib.Path) -> tuple[StackConfig | None, str
     values = {key: _value(key, entry) for key, entry in entries.items()}
     secret = [values[key] for key, entry in entries.items() if entry.get("secret")]
     texts = frozenset(each for value in secret for each in _texts(value) if len(each) >= _SHORTEST_SECRET)
-    return StackConfig(values=values, file=f"Pulumi.{name.rsplit('/', maxsplit=1)[-1]}.yaml", secrets=texts), ""
+    return StackConfig(values=values, file=file, secrets=texts), ""
 
 
 def _value(key: str, entry: dict[str, typing.Any]) -> object:
@@ -128,8 +128,13 @@ def _value(key: str, entry: dict[str, typing.Any]) -> object:
     return text
 
 
+def known_stacks(folder: pathlib.Path) -> list[str]:
+    """Return the stacks that have a file in ``folder``."""
+    return sorted(each.name.split(".")[1] for each in folder.glob("Pulumi.*.yaml"))
+
+
 def _by_file(name: str, path: pathlib.Path, why: str) -> dict[str, typing.Any]:
-    known = sorted(each.name.split(".")[1] for each in path.parent.glob("Pulumi.*.yaml"))
+    known = known_stacks(path.parent)
     remedy = f"name one of: {', '.join(known)}" if known else "run it where the stack files Pulumi.<stack>.yaml are"
     data = read_yaml(path, key="--stack", value=name, remedy=remedy)
     if not isinstance(data, dict):

@@ -96,8 +96,8 @@ def _check(options: argparse.Namespace) -> None:
         said = "the form is right"
     else:
         stack = selected_stack(stack, folder)
-        read, _ = read_stack(stack, folder, lambda _token, _profile: functools.partial(_read_here, folder))
-        file = str(folder / f"Pulumi.{stack.rsplit('/', maxsplit=1)[-1]}.yaml")
+        read, config = read_stack(stack, folder, lambda _token, _profile: functools.partial(_read_here, folder))
+        file = str(folder / config.file)
         warnings = [
             *_examples(read.infra),
             *(line for each in read.workloads.models for line in _low_percentiles(each)),

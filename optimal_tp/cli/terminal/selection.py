@@ -7,6 +7,7 @@ import subprocess
 import typing
 
 from optimal_tp.errors import Problem, SettingsError
+from optimal_tp.settings.stack_config import known_stacks
 
 VARIABLE: typing.Final = "OPTIMAL_TP_STACK"
 STACK_HELP: typing.Final = f"the stack (default: {VARIABLE}, or the one that Pulumi has selected)"
@@ -21,7 +22,7 @@ def selected_stack(named: str | None, folder: pathlib.Path) -> str:
     found = named or os.environ.get(VARIABLE) or _by_pulumi(folder)
     if found is not None:
         return found
-    known = sorted(each.name.split(".")[1] for each in folder.glob("Pulumi.*.yaml"))
+    known = known_stacks(folder)
     remedy = f"stacks here: {', '.join(known)}" if known else "optimal-tp init writes a stack file"
     rule = f"must be set, unless {VARIABLE} or `pulumi stack select` names a stack"
     raise SettingsError([Problem(path="--stack", value=None, rule=rule, remedy=remedy)])
