@@ -38,7 +38,7 @@ def read_stated(names: typing.Sequence[str], load: Load) -> Stated:
     predictors = list(dict.fromkeys(one.predictor for one in found))
     if len(predictors) > 1:
         rule = "must all be of one predictor"
-        problems.append(_problem("--predicted", ", ".join(predictors), rule, "make a report of each"))
+        problems.append(_problem(", ".join(predictors), rule, "make a report of each"))
     if problems:
         raise SettingsError(problems)
     return dataclasses.replace(
@@ -59,15 +59,15 @@ def _read(name: str, load: Load, problems: list[Problem]) -> Stated | None:
         sheet = read_sheet(path, degree)
     except (OSError, UnicodeDecodeError, zipfile.BadZipFile) as error:
         rule = f"must be a file that can be read ({getattr(error, 'strerror', None) or 'it is not text'})"
-        problems.append(_problem("--predicted", path, rule, "name another"))
+        problems.append(_problem(path, rule, "name another"))
         return None
     except ValueError as error:
-        problems.append(_problem("--predicted", path, str(error), "correct the file"))
+        problems.append(_problem(path, str(error), "correct the file"))
         return None
     form = next((each for each in _FORMS if each.fits(sheet)), None)
     if form is None or not sheet.rows:
         shown = ", ".join(sheet.columns[:8]) or "no row"
-        problems.append(_problem("--predicted", path, f"must be {_KNOWN}; it has {shown}", "name another file"))
+        problems.append(_problem(path, f"must be {_KNOWN}; it has {shown}", "name another file"))
         return None
     found = form.stated(sheet)
     problems += sheet.problems
@@ -77,14 +77,14 @@ def _read(name: str, load: Load, problems: list[Problem]) -> Stated | None:
 def _folder(path: pathlib.Path, degree: int | None, load: Load, problems: list[Problem]) -> Stated | None:
     if not dynamo.fits(path):
         rule = f"must be a file, or a folder with {dynamo.DECODE}"
-        problems.append(_problem("--predicted", path, rule, "name a file in it"))
+        problems.append(_problem(path, rule, "name a file in it"))
         return None
     if degree is None:
         rule = "must be named with its degree, because a profile of Dynamo does not have it"
-        problems.append(_problem("--predicted", path, rule, f"name it as tp2={path}"))
+        problems.append(_problem(path, rule, f"name it as tp2={path}"))
         return None
     return dynamo.stated(path, degree, load.prompt_tokens, load.output_tokens)
 
 
-def _problem(path: str, value: object, rule: str, remedy: str) -> Problem:
-    return Problem(path=path, value=value, rule=rule, remedy=remedy)
+def _problem(value: object, rule: str, remedy: str) -> Problem:
+    return Problem(path="--predicted", value=value, rule=rule, remedy=remedy)
