@@ -21,12 +21,9 @@ from workloads.manifests import jobs, python_pods, rights, volumes
 from workloads.manifests.bundle import FETCH_REQUIREMENTS, CodeConfigMap, bundle, with_fixed_names
 from workloads.namespace import MADE, Identity, config_maps
 
-COMPILING = "optimal_tp.pods.compile"
-FETCHING = "optimal_tp.pods.fetch_model"
-
 
 def _bundle() -> tuple[CodeConfigMap, ...]:
-    return bundle(jobs.FETCH, [COMPILING, FETCHING], requirements=FETCH_REQUIREMENTS)
+    return bundle(jobs.FETCH, [jobs.COMPILING, jobs.FETCHING], requirements=FETCH_REQUIREMENTS)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

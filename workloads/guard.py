@@ -14,7 +14,6 @@ from workloads.manifests import generator, guard, python_pods
 from workloads.manifests.bundle import bundle
 from workloads.namespace import config_maps, grant, grant_nodes
 
-PROGRAM = "optimal_tp.pods.guard"
 CLOCK = "qwen-vllm-clock"
 
 
@@ -56,7 +55,7 @@ class Guard(pulumi.ComponentResource):
         self._name, self._args, self._child = name, args, pulumi.ResourceOptions(parent=self)
         self.deadline = self._deadline()
         rights = self._rights()
-        parts = bundle(f"{guard.GUARD}-code", [PROGRAM], installs=False)
+        parts = bundle(f"{guard.GUARD}-code", [guard.PROGRAM], installs=False)
         code = config_maps(f"{name}-code", parts, args.namespace, self._child)
         calls = NetworkPolicy(
             f"{name}-calls",

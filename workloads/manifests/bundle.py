@@ -21,10 +21,8 @@ ROOT = pathlib.Path(__file__).parents[2]
 LIMIT_BYTES = 900 * 1024
 """Most that one ConfigMap carries here. The API server refuses objects of more than 1 MiB (kubernetes.io, ConfigMap),
 and names and metadata want room too."""
-PACKAGES = ("optimal_tp",)
-"""Packages whose modules may be bundled."""
 _TEXTS = (".py", ".json", ".j2", ".css", ".yaml")
-_OURS = tuple(f"{package}." for package in PACKAGES)
+_OURS = f"{optimal_tp.__name__}."
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -37,11 +35,10 @@ class CodeConfigMap:
 
 
 def read_sources(root: pathlib.Path) -> dict[str, str]:
-    """Return all modules and text files in ``root``'s packages, by path relative to ``root``."""
+    """Return all modules and text files of the product in ``root``, by path relative to ``root``."""
     return {
         path.relative_to(root).as_posix(): path.read_text(encoding="utf-8")
-        for package in PACKAGES
-        for path in sorted((root / package).rglob("*"))
+        for path in sorted((root / optimal_tp.__name__).rglob("*"))
         if path.suffix in _TEXTS
     }
 
@@ -138,7 +135,7 @@ def imports(text: str) -> tuple[str, ...]:
     """Return every name that ``text`` imports, and every string that may be the name of one of our modules."""
     found: list[str] = []
     # Most of a module are expressions; search them only if the module quotes one of our names.
-    below = ast.iter_child_nodes if any(f"{quote}{ours}" in text for quote in "\"'" for ours in _OURS) else _statements
+    below = ast.iter_child_nodes if any(f"{quote}{_OURS}" in text for quote in "\"'") else _statements
     waiting: list[ast.AST] = [ast.parse(text)]
     while waiting:
         node = waiting.pop()

@@ -17,6 +17,7 @@ if typing.TYPE_CHECKING:
     from pulumi_kubernetes.networking.v1 import NetworkPolicySpecArgsDict
     from pulumi_kubernetes.rbac.v1 import PolicyRuleArgsDict
 
+PROGRAM = "optimal_tp.pods.guard"
 GUARD = "qwen-vllm-guard"
 """Name of all objects of the guard, and its ``app`` label."""
 _PERIOD_MINUTES = 5
@@ -57,7 +58,7 @@ def cron_spec(watch: Watch) -> "CronJobSpecArgsDict":
     """Return the CronJob. Replace: a call that hangs or loses its node does not block the next one."""
     container: ContainerArgsDict = {
         "name": "guard",
-        "command": ["python", "-m", "optimal_tp.pods.guard"],
+        "command": ["python", "-m", PROGRAM],
         "args": [
             *("--deadline", watch.deadline),
             *("--period-seconds", str(_PERIOD_MINUTES * 60)),

@@ -44,6 +44,9 @@ _HUB: typing.Final = {
 """Variables that the hub's client reads when it is imported."""
 RUN = "optimal-tp/run"
 """Annotation of a pod with the experiment's name."""
+COMPILING = "optimal_tp.pods.compile"
+FETCHING = "optimal_tp.pods.fetch_model"
+"""What the Jobs run."""
 FETCH = "qwen-vllm-fetch"
 """Name and ``app`` label of the Job that fetches the model; in a sweep each model's slug follows."""
 
@@ -96,7 +99,7 @@ def compile_spec(
     python = {"PYTHONPATH": volumes.CODE_PATH, "PYTHONDONTWRITEBYTECODE": "1"}
     container: ContainerArgsDict = {
         **neuron_pod.container(site, server),
-        "command": ["python", "-m", "optimal_tp.pods.compile", *arguments, "--"],
+        "command": ["python", "-m", COMPILING, *arguments, "--"],
         "args": list(serve_command(site.model, site.pair, server.candidate)),
         "env": neuron_pod.variables(
             environment(site.model, site.pair, server.candidate) | neuron_pod.user_variables(serving) | python
@@ -156,7 +159,7 @@ def fetch_spec(  # noqa: PLR0913 - each is named at the call
         mounts.append(volumes.token(token_secret))
     container: ContainerArgsDict = {
         "name": "fetch",
-        "command": ["python", "-m", "optimal_tp.pods.fetch_model", *arguments],
+        "command": ["python", "-m", FETCHING, *arguments],
         "env": neuron_pod.variables(python_pods.variables(runtime) | _HUB),
         "resources": {"requests": {"cpu": "250m", "memory": "512Mi"}, "limits": {"memory": "1Gi"}},
     }
