@@ -125,13 +125,13 @@ def _mean(name: str, seconds: np.ndarray, slots: int, load: float, exact: float)
 
 def _percentile(name: str, seconds: np.ndarray, slots: int, load: float, effort: Effort = _EFFORT) -> Check:
     fleet = Fleet(replicas=1, routing="random", arrivals=Arrivals(rate_per_second=load * slots))
-    outcome = simulate(planted(seconds, slots), fleet, [("total_ms", 99.0)], effort)
+    outcome = simulate(planted(seconds, slots), fleet, [("total_latency_ms", 99.0)], effort)
     return Check(
         name=name,
         load=load,
         exact_ms=1000 * mmc_percentile(slots, load * slots, 1.0, 99.0),
-        simulated_ms=outcome.percentiles["total_ms", 99.0].value,
-        reach_ms=2.6 * outcome.noise["total_ms", 99.0],
+        simulated_ms=outcome.percentiles["total_latency_ms", 99.0].value,
+        reach_ms=2.6 * outcome.noise["total_latency_ms", 99.0],
     )
 
 

@@ -23,16 +23,17 @@ from bench.tools import ROOT
 from optimal_tp.facts.candidates import Candidate
 from optimal_tp.fleet.engine.fitting import server_model
 from optimal_tp.fleet.engine.model import EngineModel
-from optimal_tp.fleet.engine.replay import METRICS
-from optimal_tp.fleet.simulation.answers import Metric, Percentile, ServerModel
+from optimal_tp.fleet.simulation.answers import Percentile, ServerModel
 from optimal_tp.fleet.simulation.arrivals import Arrivals
 from optimal_tp.fleet.simulation.simulation import Effort, Fleet, simulate
 from optimal_tp.fleet.simulation.times import ServiceTimes
 from optimal_tp.measurement.estimate import Interval, bounds, figure, ranged
 from optimal_tp.measurement.samples import Sample
+from optimal_tp.measurement.turns import latency_ms
 from optimal_tp.results.source import read, samples_in
 from optimal_tp.settings.workload import Load
 from optimal_tp.verdict.evidence import examine
+from optimal_tp.verdict.latency import METRICS
 from optimal_tp.verdict.statistics import percentile_point
 from tests.fakes_server import Script, ScriptedServer
 
@@ -178,27 +179,17 @@ def _one_run(times: ServerModel, fleet: Fleet, asked: Percentile, count: int) ->
     return Interval(low=float(np.quantile(found, 0.025)), high=float(np.quantile(found, 0.975)))
 
 
-def _value(sample: Sample, metric: Metric) -> float | None:
-    match metric:
-        case "total_ms":
-            return sample.total_latency_ms
-        case "ttft_ms":
-            return sample.ttft_ms
-        case "tpot_ms":
-            return sample.tpot_ms
-
-
 def _print(times: ServerModel, fleet: Fleet, share: float, samples: typing.Sequence[Sample], *, valid: bool) -> None:
-    asked = [each for each in ASKED if times.has_first_tokens or each[0] == "total_ms"]
+    asked = [each for each in ASKED if times.has_first_tokens or each[0] == "total_latency_ms"]
     outcome = simulate(times, fleet, asked)
     for each in asked:
         metric, percent = each
-        found = [value for sample in samples if (value := _value(sample, metric)) is not None]
+        found = [value for sample in samples if (value := latency_ms(sample, metric)) is not None]
         measured, predicted = percentile_point(found, percent), outcome.percentiles[each]
         ratio = "" if measured is None else f"{predicted.value / measured:.2f}"
         print(
             f"| {fleet.replicas} | {100 * share:.0f} % | {figure(fleet.arrivals.rate_per_second)} | "
-            f"{metric.removesuffix('_ms')} p{percent:.0f} | {ranged(predicted)} | "
+            f"{metric.partition('_')[0]} p{percent:.0f} | {ranged(predicted)} | "
             f"{bounds(_one_run(times, fleet, each, len(found)))} | {figure(measured)}{'' if valid else ' void'} | "
             f"{ratio} | {len(found):,} |",
             flush=True,

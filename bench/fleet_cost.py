@@ -31,7 +31,9 @@ def main() -> int:
 def _spent(times: ServiceTimes, fleet: Fleet, requests: int) -> tuple[float, int]:
     """Return CPU seconds and simulated requests."""
     before = time.process_time()
-    outcome = simulate(times, fleet, [("total_ms", 99.0)], Effort(requests=requests, plain=SIMULATIONS, resampled=0))
+    outcome = simulate(
+        times, fleet, [("total_latency_ms", 99.0)], Effort(requests=requests, plain=SIMULATIONS, resampled=0)
+    )
     return time.process_time() - before, outcome.simulated_requests
 
 

@@ -14,10 +14,11 @@ import numpy as np
 from optimal_tp.facts.candidates import Candidate
 from optimal_tp.fleet.engine.fitting import engine_model
 from optimal_tp.fleet.engine.model import EngineModel
-from optimal_tp.fleet.engine.replay import CHECKED, METRICS
+from optimal_tp.fleet.engine.replay import CHECKED
 from optimal_tp.fleet.simulation.answers import Percentile
 from optimal_tp.fleet.simulation.arrivals import Arrivals
 from optimal_tp.fleet.simulation.simulation import Fleet, simulate
+from optimal_tp.verdict.latency import METRICS
 from tests.fakes_engine import TrueEngine, long_run, whole_run
 
 MIXED = TrueEngine(base=0.01, per_sequence=0.0006, per_prompt_token=0.0002, slots=16, overhead=0.003)
@@ -34,7 +35,7 @@ def main(arguments: typing.Sequence[str]) -> int:
         "--loads", type=float, nargs="+", default=LOADS, help="shares of the capacity (default %(default)s)"
     )
     options = parser.parse_args(arguments)
-    names = " | ".join(f"{metric.removesuffix('_ms')} p{share:g}" for metric, share in ASKED)
+    names = " | ".join(f"{metric.partition('_')[0]} p{share:g}" for metric, share in ASKED)
     print(f"| prompts | steps vary | load | {names} | intervals that hold the truth |")
     print("| --- | ---: | ---: |" + " ---: |" * (len(ASKED) + 1))
     for first in (False, True):

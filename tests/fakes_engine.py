@@ -204,7 +204,7 @@ def long_run(engine: TrueEngine, rate: float, count: int, seed: int) -> dict[str
     firsts, lasts = stepwise(sent, prompts, outputs, steps_of(engine, seed))
     late = slice(count // 5, None)
     return {
-        "total_ms": 1000 * (lasts - sent + engine.overhead)[late],
+        "total_latency_ms": 1000 * (lasts - sent + engine.overhead)[late],
         "ttft_ms": 1000 * (firsts - sent + engine.overhead)[late],
         "tpot_ms": 1000 * ((lasts - firsts) / (outputs - 1))[late],
     }

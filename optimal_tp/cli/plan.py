@@ -198,7 +198,7 @@ def _measured(
         problems.append(Problem(path="RUN", value=again.record.run, rule=rule, remedy="name another run"))
     untimed = [one.name for one, model in measured.items() if not model.has_first_tokens]
     for limit in limits:
-        if limit.metric != "total_ms" and untimed:
+        if limit.metric != "total_latency_ms" and untimed:
             rule = f"must be on total latency: first tokens of {', '.join(untimed)} were not timed (no streaming)"
             problems.append(Problem(path="--limit", value=limit.words, rule=rule))
     if problems:

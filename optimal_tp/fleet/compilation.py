@@ -27,12 +27,12 @@ def sources_digest(package: pathlib.Path = _PACKAGE) -> str:
     return found.hexdigest()[:16]
 
 
+_CONFIG: typing.Any = numba.config  # its stubs lack the folder
 # A folder that the user names (NUMBA_CACHE_DIR) is theirs to clear.
-if not numba.config.CACHE_DIR:
-    numba.config.CACHE_DIR = str(_PACKAGE / "__pycache__" / f"compiled-{sources_digest()}")
+if not _CONFIG.CACHE_DIR:
+    _CONFIG.CACHE_DIR = str(_PACKAGE / "__pycache__" / f"compiled-{sources_digest()}")
 
 
 def compiled(function: Function) -> Function:
     """Return ``function`` as machine code that leaves the interpreter's lock alone."""
-    made: Function = numba.njit(cache=True, nogil=True)(function)
-    return made
+    return typing.cast("Function", numba.njit(cache=True, nogil=True)(function))

@@ -9,12 +9,14 @@ import re
 import typing
 
 from optimal_tp.errors import Problem, SettingsError
-from optimal_tp.fleet.simulation.answers import Metric, Percentile
+from optimal_tp.fleet.simulation.answers import Percentile
+from optimal_tp.measurement.estimate import METRIC_WORDS
 from optimal_tp.measurement.run import EXACT, OUTPUT_TOKENS, PROMPT_TOKENS, RunRecord
 from optimal_tp.measurement.samples import Sample
 from optimal_tp.measurement.turns import Turn, counted
 from optimal_tp.plan.lengths import Shape, output_lengths
 from optimal_tp.plan.timetable import lengths_seed
+from optimal_tp.settings.workload import LimitedMetric
 
 _RATE = re.compile(r"([0-9.eE+_]+)/(s|min|h)")
 _SECONDS = {"s": 1, "min": 60, "h": 3600}
@@ -27,19 +29,14 @@ _UNIT_WORDS = {
 }
 """Spellings of the units other than a second, each with ours."""
 _LIMIT = re.compile(r"p(\d{1,2}(?:\.\d+)?)_(total|ttft|tpot)_ms=([0-9.eE+]+)")
-_METRICS: dict[str, Metric] = {"total": "total_ms", "ttft": "ttft_ms", "tpot": "tpot_ms"}
-METRIC_WORDS: dict[Metric, str] = {
-    "total_ms": "total latency",
-    "ttft_ms": "time to first token",
-    "tpot_ms": "time per output token",
-}
+_METRICS: dict[str, LimitedMetric] = {"total": "total_latency_ms", "ttft": "ttft_ms", "tpot": "tpot_ms"}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class LatencyLimit:
     """A percentile of the latency that a fleet must hold."""
 
-    metric: Metric
+    metric: LimitedMetric
     percent: float
     at_most_ms: float
 

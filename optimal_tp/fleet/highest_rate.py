@@ -5,14 +5,13 @@ import functools
 import math
 
 from optimal_tp.fleet.demand import LatencyLimit
-from optimal_tp.fleet.simulation.answers import Metric, ServerModel
+from optimal_tp.fleet.simulation.answers import ServerModel
 from optimal_tp.fleet.simulation.arrivals import Arrivals
 from optimal_tp.fleet.simulation.simulation import FULLEST, Fleet, Outcome, simulate
 from optimal_tp.fleet.smallest_fleet import CURVE_EFFORT, holds, holds_by_point
 from optimal_tp.measurement.estimate import Estimate, Interval
-from optimal_tp.settings.workload import LimitedMetric, WorkloadSettings
+from optimal_tp.settings.workload import WorkloadSettings
 
-METRIC: dict[LimitedMetric, Metric] = {"total_latency_ms": "total_ms", "ttft_ms": "ttft_ms", "tpot_ms": "tpot_ms"}
 LEAST_SHARE = 0.02
 """Smallest load that is tried, as a share of a server's capacity; a limit missed here is held at no load."""
 CLOSE = 1.01
@@ -26,12 +25,12 @@ def planned_capacity(model: ServerModel, settings: WorkloadSettings, replicas: i
     second with every slot taken.
     """
     limits = [
-        LatencyLimit(metric=METRIC[metric], percent=limit.percentile, at_most_ms=limit.at_most_ms)
+        LatencyLimit(metric=metric, percent=limit.percentile, at_most_ms=limit.at_most_ms)
         for metric, limit in settings.limits.asked().items()
     ]
     if not limits:
         return _saturated(model, replicas)
-    if not model.has_first_tokens and any(limit.metric != "total_ms" for limit in limits):
+    if not model.has_first_tokens and any(limit.metric != "total_latency_ms" for limit in limits):
         return None
 
     @functools.cache
@@ -59,7 +58,7 @@ def planned_capacity(model: ServerModel, settings: WorkloadSettings, replicas: i
 def _saturated(model: ServerModel, replicas: int) -> Estimate:
     tokens = replicas * model.mean_output_tokens
     value, low = model.capacity_per_second, model.least_capacity_per_second
-    off = 1 + model.error(("total_ms", 50.0))
+    off = 1 + model.error(("total_latency_ms", 50.0))
     interval = Interval(low=tokens * low / off, high=tokens * value**2 / low * off)
     return Estimate(value=tokens * value, interval=interval)
 

@@ -4,13 +4,13 @@ import math
 import typing
 
 from optimal_tp.errors import quantity
-from optimal_tp.fleet.demand import METRIC_WORDS
 from optimal_tp.fleet.engine.model import EngineModel
-from optimal_tp.fleet.engine.replay import CHECKED, METRICS
+from optimal_tp.fleet.engine.replay import CHECKED
 from optimal_tp.fleet.planning import Carried, FleetPlan
 from optimal_tp.fleet.simulation.times import ServiceTimes
-from optimal_tp.measurement.estimate import figure, percent
+from optimal_tp.measurement.estimate import METRIC_WORDS, figure, percent
 from optimal_tp.report.tables import Table
+from optimal_tp.verdict.latency import METRICS
 
 
 def model_marks(plan: FleetPlan) -> typing.Iterator[str]:

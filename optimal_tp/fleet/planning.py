@@ -18,7 +18,7 @@ from optimal_tp.fleet.buying import (
     ranges,
     withstanding,
 )
-from optimal_tp.fleet.demand import METRIC_WORDS, Hour, LatencyLimit
+from optimal_tp.fleet.demand import Hour, LatencyLimit
 from optimal_tp.fleet.simulation.answers import Percentile, ServerModel
 from optimal_tp.fleet.simulation.arrivals import Arrivals, Routing
 from optimal_tp.fleet.simulation.simulation import Outcome, is_overloaded, simulate
@@ -32,6 +32,7 @@ from optimal_tp.fleet.smallest_fleet import (
     smallest,
     unreachable,
 )
+from optimal_tp.measurement.estimate import METRIC_WORDS
 from optimal_tp.verdict.predictions import HeldOut
 
 ROUTINGS: tuple[Routing, ...] = ("least-in-flight", "round-robin", "random")
@@ -57,7 +58,7 @@ class FleetQuestion:
 
     def asked(self, times: ServerModel) -> tuple[Percentile, ...]:
         """Return every percentile that is simulated."""
-        shown: list[Percentile] = [("total_ms", percent) for percent in SHOWN]
+        shown: list[Percentile] = [("total_latency_ms", percent) for percent in SHOWN]
         if times.has_first_tokens:
             shown += [("ttft_ms", percent) for percent in SHOWN]
         return tuple(dict.fromkeys([*shown, *(limit.percentile for limit in self.limits)]))

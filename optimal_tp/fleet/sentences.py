@@ -5,10 +5,10 @@ import math
 import typing
 
 from optimal_tp.errors import quantity
-from optimal_tp.fleet.demand import METRIC_WORDS, are_lengths_planned
+from optimal_tp.fleet.demand import are_lengths_planned
 from optimal_tp.fleet.model_words import model_marks
 from optimal_tp.fleet.planning import Carried, FleetPlan, hourly
-from optimal_tp.measurement.estimate import degree_list, figure, listed, percent, plural, ranged, usd
+from optimal_tp.measurement.estimate import METRIC_WORDS, degree_list, figure, listed, percent, plural, ranged, usd
 from optimal_tp.measurement.run import RunRecord
 from optimal_tp.report.words import practice, unanswered
 from optimal_tp.verdict.findings import Verdict

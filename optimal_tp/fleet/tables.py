@@ -5,16 +5,15 @@ import typing
 
 import rich.console
 
-from optimal_tp.fleet.demand import METRIC_WORDS
 from optimal_tp.fleet.model_words import check_table
 from optimal_tp.fleet.planning import SHOWN, Carried, FleetPlan, Loss, hourly
 from optimal_tp.fleet.sentences import words
-from optimal_tp.fleet.simulation.answers import Metric
-from optimal_tp.measurement.estimate import MISSING, figure, percent, ranged, usd
+from optimal_tp.measurement.estimate import METRIC_WORDS, MISSING, figure, percent, ranged, usd
 from optimal_tp.report.conclusion import grid
 from optimal_tp.report.tables import Table, held_out_table
 from optimal_tp.report.words import badge
 from optimal_tp.results.retrial import Retrial
+from optimal_tp.settings.workload import LimitedMetric
 from optimal_tp.verdict.findings import Verdict
 
 
@@ -67,7 +66,7 @@ def fleet_table(plan: FleetPlan) -> Table:
 
 def latency_table(plan: FleetPlan) -> Table:
     """Return one row per candidate and metric."""
-    metrics: tuple[Metric, ...] = ("total_ms", "ttft_ms")
+    metrics: tuple[LimitedMetric, ...] = ("total_latency_ms", "ttft_ms")
     return Table(
         caption="Latency of these fleets in ms, interval of simulation and samples (95 %) and of the model",
         heads=("Candidate", "Metric", "p50", "p90", "p99"),
@@ -126,7 +125,7 @@ def loss_table(plan: FleetPlan) -> Table:
 def _after(loss: Loss) -> str:
     if loss.outcome is None:
         return "overloaded" if loss.replicas_left else "nothing left"
-    return ranged(loss.outcome.percentiles["total_ms", 99.0])
+    return ranged(loss.outcome.percentiles["total_latency_ms", 99.0])
 
 
 def routing_table(plan: FleetPlan) -> Table:

@@ -90,7 +90,7 @@ def _asked(
         found = None if changed is None else planned_capacity(changed, record.settings, replicas)
         if found is not None:
             capacities.append(PlannedCapacity(candidate=candidate, per_core=found.scaled(1 / cores[candidate])))
-    error = max((engine.error(("total_ms", 50.0)) for engine in engines.values()), default=0.0)
+    error = max((engine.error(("total_latency_ms", 50.0)) for engine in engines.values()), default=0.0)
     return WhatIf(question=question, capacities=tuple(capacities), model_error=error)
 
 

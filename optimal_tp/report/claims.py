@@ -5,6 +5,7 @@ import typing
 
 from optimal_tp.facts.candidates import Candidate
 from optimal_tp.measurement.estimate import (
+    METRIC_WORDS,
     TIMES,
     Estimate,
     duration,
@@ -26,7 +27,7 @@ from optimal_tp.verdict.analysis import Analysis, LatencySplit
 from optimal_tp.verdict.comparisons import UNIT, turned_to
 from optimal_tp.verdict.findings import Verdict
 from optimal_tp.verdict.latency import medians_alone
-from optimal_tp.verdict.predictions import PLANNED_WORDS, Prediction
+from optimal_tp.verdict.predictions import Prediction
 
 
 def receipt_claim(receipt: Receipt | None) -> str:
@@ -230,7 +231,7 @@ def plan_claim(analysis: Analysis) -> str:
         worst = max(prediction.held_out, key=lambda one: abs(one.error))
         sentences.append(
             f"On turns it was not fitted to, its largest error is {100 * worst.error:+.1f} % "
-            f"(p{worst.percent:g} of {PLANNED_WORDS[worst.metric]}, {worst.candidate.name})."
+            f"(p{worst.percent:g} of {METRIC_WORDS[worst.metric]}, {worst.candidate.name})."
         )
     return " ".join(sentences)
 

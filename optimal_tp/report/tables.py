@@ -24,7 +24,7 @@ from optimal_tp.report.servers import SERVERS_CAPTION, SERVERS_HEADS, server_row
 from optimal_tp.report.words import badge, capital
 from optimal_tp.verdict.analysis import Analysis
 from optimal_tp.verdict.comparisons import UNIT
-from optimal_tp.verdict.predictions import PLANNED_WORDS, HeldOut
+from optimal_tp.verdict.predictions import HeldOut
 
 TOO_FEW = "too few requests"
 """Stands for a percentile that so few requests cannot show."""
@@ -231,7 +231,7 @@ def held_out_table(rows: Sequence[HeldOut]) -> Table:
             (
                 one.candidate.name,
                 figure(one.rate_per_second),
-                PLANNED_WORDS[one.metric],
+                METRIC_WORDS[one.metric],
                 f"p{one.percent:g}",
                 figure(one.predicted_ms),
                 bounds(one.one_turn),

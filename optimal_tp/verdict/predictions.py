@@ -8,11 +8,9 @@ from optimal_tp.facts.candidates import Candidate
 from optimal_tp.measurement.estimate import Estimate, Interval, percent, ranged
 from optimal_tp.measurement.run import RunRecord
 from optimal_tp.measurement.samples import Sample
+from optimal_tp.settings.workload import LimitedMetric
 from optimal_tp.verdict.comparisons import UNIT
 from optimal_tp.verdict.findings import DegreeVerdict, Verdict
-
-PLANNED_WORDS = {"total_ms": "total latency", "ttft_ms": "time to first token", "tpot_ms": "time per output token"}
-"""The plan's metrics in words."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -21,7 +19,7 @@ class HeldOut:
 
     candidate: Candidate
     rate_per_second: float
-    metric: typing.Literal["total_ms", "ttft_ms", "tpot_ms"]
+    metric: LimitedMetric
     percent: float
     predicted_ms: float
     one_turn: Interval

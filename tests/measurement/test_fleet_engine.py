@@ -21,6 +21,7 @@ from optimal_tp.fleet.simulation.simulation import Fleet, simulate
 from optimal_tp.fleet.simulation.times import ServiceTimes
 from optimal_tp.plan.lengths import Shape
 from optimal_tp.settings.workload import WorkloadSettings
+from optimal_tp.verdict.latency import METRICS
 from tests.fakes_engine import Bench, TrueEngine, long_run, steps_of, stepwise, whole_run
 
 pytestmark = pytest.mark.measurement  # compiling the simulation and running it take seconds
@@ -31,7 +32,7 @@ FIRST = dataclasses.replace(MIXED, prefill_first=True)
 LEAPING = dataclasses.replace(MIXED, batching=0.02)
 BOTH = pytest.mark.parametrize("engine", [MIXED, FIRST], ids=["mixed steps", "prefill first"])
 ALL = pytest.mark.parametrize("engine", [MIXED, FIRST, LEAPING], ids=["mixed steps", "prefill first", "leaping"])
-ASKED: tuple[Percentile, ...] = tuple((metric, share) for metric in replay.METRICS for share in (50.0, 99.0))
+ASKED: tuple[Percentile, ...] = tuple((metric, share) for metric in METRICS for share in (50.0, 99.0))
 
 
 def _work(arrivals: list[float], outputs: list[int], closed: int = 0, gap: float = 0.0) -> Work:
@@ -144,7 +145,7 @@ def test_the_capacity_within_limits_is_the_engines() -> None:
     def is_held(rate: float) -> bool:
         """Whether the engine itself holds both, over many requests."""
         seen = long_run(MIXED, rate, 60_000, 1)
-        return bool(np.percentile(seen["ttft_ms"], 50) <= 40.0 and np.percentile(seen["total_ms"], 99) <= 600.0)
+        return bool(np.percentile(seen["ttft_ms"], 50) <= 40.0 and np.percentile(seen["total_latency_ms"], 99) <= 600.0)
 
     truth = max(rate for rate in rates if is_held(rate))
     assert found is not None
@@ -329,9 +330,9 @@ def test_turns_at_about_one_rate_are_one_load() -> None:
 def test_the_models_error_widens_every_interval() -> None:
     """By its share on both sides."""
     model = _model(whole_run(MIXED, blocks=2))
-    check = LoadCheck(load="a test", metric="total_ms", percent=99.0, predicted_ms=120.0, measured_ms=100.0)
+    check = LoadCheck(load="a test", metric="total_latency_ms", percent=99.0, predicted_ms=120.0, measured_ms=100.0)
     fleet = Fleet(replicas=1, routing="random", arrivals=Arrivals(rate_per_second=10.0))
-    asked: Percentile = ("total_ms", 99.0)
+    asked: Percentile = ("total_latency_ms", 99.0)
     sure, unsure = (
         simulate(dataclasses.replace(model, checks=checks), fleet, [asked]).percentiles[asked].interval
         for checks in ((), (check,))

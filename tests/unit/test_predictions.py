@@ -41,7 +41,7 @@ def planned(first: tuple[float, float, float], second: tuple[float, float, float
     held_out = HeldOut(
         candidate=TP2,
         rate_per_second=3.0,
-        metric="total_ms",
+        metric="total_latency_ms",
         percent=50,
         predicted_ms=110,
         one_turn=Interval(low=90, high=120),

@@ -47,11 +47,11 @@ _QUESTIONS: typing.Final = (
 _AMOUNTS: typing.Final = ("usd_per_hour", "budget_usd")
 _COMMIT: typing.Final = re.compile("[0-9a-f]{40}")
 _LIMITS = {
-    "total_ms": ("total_latency_ms", "from send to last token"),
-    "ttft_ms": ("ttft_ms", "from send to first token"),
-    "tpot_ms": ("tpot_ms", "for each token after the first"),
+    "total_latency_ms": "from send to last token",
+    "ttft_ms": "from send to first token",
+    "tpot_ms": "for each token after the first",
 }
-"""Key and meaning of a limit in a stack file, by its metric."""
+"""Meaning of a limit in a stack file, by its metric."""
 _ASKED_FOR: typing.Final = {
     "aws:region": "zone",
     "infra.cluster_name": "stack",
@@ -217,7 +217,6 @@ def stack_text(answers: collections.abc.Mapping[str, str], kind: str, *, stack: 
     reserved = answers["reservation"]
     capacity = "[reserved]" if reserved else "[on-demand]"
     limit = parse_limit(answers["limit"])
-    limit_key, limit_words = _LIMITS[limit.metric]
     today = dt.datetime.now(dt.UTC).date().isoformat()
     return f"""# yaml-language-server: $schema={schema}
 # Written by optimal-tp init. Every key, its range and default: optimal-tp settings explain infra
@@ -241,8 +240,8 @@ config:
     {_model_line(answers["model"])}
     degrees: [1, 2, 4]
     limits:
-      # {limit.percent:g} % of the requests must take at most {limit.at_most_ms:g} ms, {limit_words}.
-      {limit_key}: {{ percentile: {limit.percent:g}, at_most_ms: {limit.at_most_ms:g} }}
+      # {limit.percent:g} % of the requests must take at most {limit.at_most_ms:g} ms, {_LIMITS[limit.metric]}.
+      {limit.metric}: {{ percentile: {limit.percent:g}, at_most_ms: {limit.at_most_ms:g} }}
   optimal-tp:spend:
     # The preview refuses an experiment that is expected to cost more, and a guard stops the servers before that.
     budget_usd: {answers["budget_usd"]}

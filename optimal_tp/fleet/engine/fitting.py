@@ -9,11 +9,12 @@ import numpy as np
 from optimal_tp.facts.candidates import Candidate
 from optimal_tp.fleet.engine.equations import Equations, Timed, equations, is_timed
 from optimal_tp.fleet.engine.model import EngineModel
-from optimal_tp.fleet.engine.replay import HELD_OUT, checks, counted
+from optimal_tp.fleet.engine.replay import HELD_OUT, checks
 from optimal_tp.fleet.engine.step_costs import fit, resampled
 from optimal_tp.fleet.simulation.service import served
 from optimal_tp.fleet.simulation.times import ServiceTimes, service_times
 from optimal_tp.measurement.estimate import percent
+from optimal_tp.measurement.turns import counted
 from optimal_tp.plan.lengths import Shape
 
 BOOTSTRAP = 60
@@ -75,7 +76,7 @@ def engine_model(
         most_in_flight=min(slots, math.ceil(most)),
         checks=checks(timed, best.costs, slots),
     )
-    worst = model.worst(("total_ms", 50.0))
+    worst = model.worst(("total_latency_ms", 50.0))
     if worst is not None and abs(worst.error) > WORST:
         return f"a fitted engine misses the median total latency at {worst.load} by {percent(abs(worst.error))}"
     return model

@@ -10,7 +10,8 @@ import numpy as np
 from optimal_tp.facts.candidates import Candidate
 from optimal_tp.fleet.engine.step_costs import Costs
 from optimal_tp.fleet.engine.stepping import Work, run
-from optimal_tp.fleet.simulation.answers import Answers, Metric, Percentile
+from optimal_tp.fleet.simulation.answers import Answers, Percentile
+from optimal_tp.settings.workload import LimitedMetric
 
 SATURATED = 60
 """Requests for each slot in the simulation of a full server."""
@@ -27,7 +28,7 @@ class LoadCheck:
 
     load: str
     """In words: "4 in flight", "3.20 requests/s"."""
-    metric: Metric
+    metric: LimitedMetric
     percent: float
     predicted_ms: float
     measured_ms: float

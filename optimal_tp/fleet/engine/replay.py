@@ -1,6 +1,5 @@
 """Simulate the run's own turns and the held-out turn, and compare the figures with the measured ones."""
 
-import math
 import operator
 import typing
 
@@ -10,15 +9,16 @@ from optimal_tp.fleet.engine.equations import Load, Timed, is_timed, load_of
 from optimal_tp.fleet.engine.model import LoadCheck
 from optimal_tp.fleet.engine.step_costs import Costs
 from optimal_tp.fleet.engine.stepping import Work, run
-from optimal_tp.fleet.simulation.answers import Metric, ServerModel, interpolated
+from optimal_tp.fleet.simulation.answers import ServerModel, interpolated
 from optimal_tp.fleet.simulation.arrivals import Arrivals, Routing
 from optimal_tp.fleet.simulation.simulation import Effort, Fleet, simulate
 from optimal_tp.measurement.estimate import Interval, figure
 from optimal_tp.measurement.samples import Sample
-from optimal_tp.measurement.turns import Turn, key, of, samples_by_turn
+from optimal_tp.measurement.turns import Turn, counted, key, latency_ms, of, samples_by_turn
+from optimal_tp.settings.workload import LimitedMetric
+from optimal_tp.verdict.latency import METRICS
 from optimal_tp.verdict.predictions import HeldOut
 
-METRICS: tuple[Metric, ...] = ("total_ms", "ttft_ms", "tpot_ms")
 CHECKED = (50.0, 99.0)
 FEWEST = {50.0: 20, 99.0: 100}
 """Least requests of a load for which a percentile is compared."""
@@ -27,13 +27,7 @@ HELD_OUT: str = "held_out"
 RUNS = 100
 """Number of simulated turns, each as long as the held-out one."""
 
-Figures = dict[Metric, np.ndarray]
-
-
-def counted(turn: Turn, samples: typing.Sequence[Sample]) -> list[Sample]:
-    """Return the requests of ``turn`` that count, in the order of their sends."""
-    last = math.inf if turn.counted is None else turn.uncounted + turn.counted
-    return [one for one in samples if turn.uncounted <= one.request < last]
+Figures = dict[LimitedMetric, np.ndarray]
 
 
 def checks(timed: typing.Sequence[Timed], costs: Costs, slots: int) -> tuple[LoadCheck, ...]:
@@ -112,7 +106,7 @@ def _measured(own: typing.Sequence[Sample], kept: np.ndarray) -> Figures:
 def _figures(totals: np.ndarray, firsts: np.ndarray, outputs: np.ndarray, kept: np.ndarray) -> Figures:
     several = kept & (outputs > 1)
     return {
-        "total_ms": totals[kept],
+        "total_latency_ms": totals[kept],
         "ttft_ms": firsts[kept],
         "tpot_ms": (totals - firsts)[several] / (outputs[several] - 1),
     }
@@ -157,13 +151,11 @@ def _held_out(
 ) -> typing.Iterator[HeldOut]:
     own = [one for one in counted(turn, samples) if one.status == "ok"]
     replicas = len({one.replica for one in samples})
-    measured: dict[Metric, list[float]] = {
-        "total_ms": [value for one in own if (value := one.total_latency_ms) is not None],
-        "ttft_ms": [value for one in own if (value := one.ttft_ms) is not None],
-        "tpot_ms": [value for one in own if (value := one.tpot_ms) is not None],
+    measured = {
+        metric: [value for one in own if (value := latency_ms(one, metric)) is not None]
+        for metric in (METRICS if model.has_first_tokens else METRICS[:1])
     }
-    known = METRICS if model.has_first_tokens else ("total_ms",)
-    asked = [(metric, share) for metric in known for share in CHECKED if len(measured[metric]) >= FEWEST[share]]
+    asked = [(metric, share) for metric in measured for share in CHECKED if len(measured[metric]) >= FEWEST[share]]
     if not asked or rate >= replicas * model.capacity_per_second:
         return
     fleet = Fleet(replicas=replicas, routing=routing, arrivals=Arrivals(rate_per_second=rate))

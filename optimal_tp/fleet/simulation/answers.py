@@ -5,8 +5,9 @@ import typing
 
 import numpy as np
 
-Metric = typing.Literal["total_ms", "ttft_ms", "tpot_ms"]
-Percentile = tuple[Metric, float]
+from optimal_tp.settings.workload import LimitedMetric
+
+Percentile = tuple[LimitedMetric, float]
 
 
 def interpolated(values: typing.Sequence[float] | np.ndarray, percent: float) -> float:

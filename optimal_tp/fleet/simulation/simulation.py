@@ -196,7 +196,7 @@ def _joined(parts: typing.Sequence[Answers]) -> Answers:
 def _percentiles(found: Answers, asked: typing.Sequence[Percentile]) -> tuple[float, ...]:
     several = found.tokens > 1
     values = {
-        "total_ms": found.totals,
+        "total_latency_ms": found.totals,
         "ttft_ms": found.firsts,
         "tpot_ms": (found.totals - found.firsts)[several] / (found.tokens[several] - 1),
     }

@@ -54,8 +54,8 @@ def stated(sheet: Sheet) -> Stated:
             f"{quantity(others, 'row is', 'rows are')} left out: split in other ways than by tensor parallelism"
         )
     if inclusive:
-        rows = quantity(inclusive, "row", "rows")
-        notes.append(f"tpot of {rows} included the first token (--inclusive-tpot), which was subtracted")
+        changed = quantity(inclusive, "row", "rows")
+        notes.append(f"tpot of {changed} included the first token (--inclusive-tpot), which was subtracted")
     if unclear:
         notes.append(f"tpot of {quantity(unclear, 'row', 'rows')} contradicts tokens/s/user; it is left out")
     notes += [f"predicted for {' '.join(where)}" for where in _systems(sheet)]
