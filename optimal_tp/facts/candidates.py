@@ -26,6 +26,24 @@ class Candidate:
         return self.name.lower()
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class CandidateRow:
+    """A row of a document about one candidate, which it gives by degree and batch."""
+
+    degree: int
+    max_num_seqs: int | None
+
+    @property
+    def candidate(self) -> Candidate:
+        """Whom the row is about."""
+        return Candidate(self.degree, self.max_num_seqs)
+
+    @property
+    def name(self) -> str:
+        """The candidate's, for people."""
+        return self.candidate.name
+
+
 def candidate(text: str) -> Candidate:
     """Return the candidate in ``text``: "1", "tp1", "TP1-B4". Raises ValueError with the rule for another form."""
     match = _NAME.fullmatch(text)

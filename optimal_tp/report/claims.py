@@ -3,7 +3,6 @@
 import dataclasses
 import typing
 
-from optimal_tp.facts.candidates import Candidate
 from optimal_tp.measurement.estimate import (
     METRIC_WORDS,
     TIMES,
@@ -125,7 +124,7 @@ def equal_cores_claim(analysis: Analysis) -> str:
     if not analysis.equal_cores:
         return ""
     parts = [
-        f"{one.servers}{TIMES}{Candidate(one.degree, one.max_num_seqs).name} {figure(one.tokens_per_second)} tokens/s"
+        f"{one.servers}{TIMES}{one.name} {figure(one.tokens_per_second)} tokens/s"
         f"{'' if one.measured else ' (computed, not measured together)'}"
         for one in analysis.equal_cores
     ]
@@ -179,7 +178,7 @@ def cost_claim(analysis: Analysis) -> str:
     if costs is None:
         return ""
     parts = [
-        f"{Candidate(one.degree, one.max_num_seqs).name} {usd(one.in_blocks.value)} "
+        f"{one.name} {usd(one.in_blocks.value)} "
         f"({usd(one.in_blocks.interval.low)} to {usd(one.in_blocks.interval.high)})"
         for one in costs.tokens
         if one.in_blocks is not None

@@ -196,8 +196,7 @@ def _point(analysis: Analysis, chosen: DegreeVerdict) -> str:
 def cost_of(analysis: Analysis, degree: DegreeVerdict) -> Estimate | None:
     """Return US dollars per million output tokens of a candidate at the compared point; None without a price."""
     costs = () if analysis.money is None else analysis.money.tokens
-    place = degree.degree, degree.max_num_seqs
-    return next((one.in_blocks for one in costs if (one.degree, one.max_num_seqs) == place), None)
+    return next((one.in_blocks for one in costs if one.candidate == degree.candidate), None)
 
 
 def _proven(chosen: DegreeVerdict) -> str:

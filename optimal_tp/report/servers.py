@@ -3,7 +3,7 @@
 import dataclasses
 import typing
 
-from optimal_tp.facts.candidates import Candidate
+from optimal_tp.facts.candidates import Candidate, CandidateRow
 from optimal_tp.measurement.counters.reading import ServerCounts
 from optimal_tp.measurement.counters.remarks import total
 from optimal_tp.measurement.estimate import MISSING, percent
@@ -13,11 +13,9 @@ from optimal_tp.measurement.turns import of
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class ServerFigures:
+class ServerFigures(CandidateRow):
     """One server over all blocks, proofs and predictions that were tested. None is: it does not say."""
 
-    degree: int
-    max_num_seqs: int | None
     replica: int
     """From 0."""
     turns: int
@@ -94,7 +92,7 @@ def server_rows(servers: tuple[ServerFigures, ...]) -> tuple[tuple[str, ...], ..
     """Return the table's row of each server that tells what it counts."""
     return tuple(
         (
-            f"{Candidate(one.degree, one.max_num_seqs).name} server {one.replica + 1}",
+            f"{one.name} server {one.replica + 1}",
             str(one.turns),
             _count(one.requests),
             _count(one.generation_tokens),

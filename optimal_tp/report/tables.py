@@ -3,7 +3,6 @@
 import dataclasses
 from collections.abc import Sequence
 
-from optimal_tp.facts.candidates import Candidate
 from optimal_tp.measurement.estimate import (
     METRIC_WORDS,
     MISSING,
@@ -129,7 +128,7 @@ def latency_table(analysis: Analysis) -> Table:
         heads=("Candidate", "Load", "Metric", "p50", "p90", "p99", "Requests"),
         rows=tuple(
             (
-                Candidate(row.degree, row.max_num_seqs).name,
+                row.name,
                 "one at a time" if row.stage == "idle" else "blocks",
                 METRIC_WORDS[row.metric],
                 _percentile(row.p50_ms, 50, row.requests),
@@ -202,7 +201,7 @@ def core_table(found: Document) -> Table:
         heads=("Candidate", "Cores counted", "Cores", "Tokens/s per core"),
         rows=tuple(
             (
-                Candidate(row.degree, row.max_num_seqs).name,
+                row.name,
                 row.denominator,
                 str(row.cores),
                 figure(row.tokens_per_second_per_core),
@@ -218,7 +217,7 @@ def cost_table(analysis: Analysis) -> Table:
     return Table(
         caption="US dollars per million output tokens, with whole instances full of one candidate's servers",
         heads=("Candidate", "At the compared point"),
-        rows=tuple((Candidate(one.degree, one.max_num_seqs).name, _dollars(one.in_blocks)) for one in costs),
+        rows=tuple((one.name, _dollars(one.in_blocks)) for one in costs),
     )
 
 

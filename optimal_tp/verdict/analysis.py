@@ -138,7 +138,7 @@ def analyse(
     rows = latency_rows(soundness, alpha=1 - settings.decision.confidence)
     figures = core_figures(record, verdict, settings.price)
     invalid = {each.candidate for each in verdict.degrees if each.word == "invalid"}
-    at_one_point = {(one.degree, one.max_num_seqs) for one in verdict.at_one_point}
+    at_one_point = {one.candidate for one in verdict.at_one_point}
     medians = {one.degree: found.value for one, found in sorted(medians_alone(rows).items()) if one not in invalid}
     measured = MeasuredFigures(record=record, verdict=verdict, latencies=rows, steps=steps)
     return Analysis(
@@ -147,7 +147,7 @@ def analyse(
         latencies=rows,
         steps=steps,
         cores=figures,
-        equal_cores=equal_cores([one for one in figures if (one.degree, one.max_num_seqs) in at_one_point]),
+        equal_cores=equal_cores([one for one in figures if one.candidate in at_one_point]),
         money=money(record, verdict, settings.price),
         split=split_latency(medians),
         prediction=prediction,

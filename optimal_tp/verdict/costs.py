@@ -4,6 +4,7 @@ import dataclasses
 import math
 import typing
 
+from optimal_tp.facts.candidates import CandidateRow
 from optimal_tp.facts.hardware import (
     LOGICAL_CORES_PER_CHIP,
     PHYSICAL_CORES_PER_CHIP,
@@ -20,11 +21,9 @@ from optimal_tp.verdict.outlook import billed_usd_per_hour
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class TokenCost:
+class TokenCost(CandidateRow):
     """US dollars per million output tokens of one candidate, with the billed units full of its servers."""
 
-    degree: int
-    max_num_seqs: int | None
     in_blocks: Estimate | None
     """At the load of the blocks: near the candidate's capacity."""
 
@@ -100,11 +99,9 @@ PHYSICAL_PER_LOGICAL = PHYSICAL_CORES_PER_CHIP // LOGICAL_CORES_PER_CHIP
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class CoreFigures:
+class CoreFigures(CandidateRow):
     """One degree's output tokens per second by each way of counting cores. Each count is a type of its own."""
 
-    degree: int
-    max_num_seqs: int | None
     tokens_per_second: float
     used: LogicalCores
     of_server: LogicalCores
@@ -138,11 +135,9 @@ class CoreFigures:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class EqualCores:
+class EqualCores(CandidateRow):
     """The throughput of equally many cores, full of servers of one degree."""
 
-    degree: int
-    max_num_seqs: int | None
     cores: LogicalCores
     servers: int
     tokens_per_second: float

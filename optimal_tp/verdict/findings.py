@@ -4,7 +4,7 @@ import dataclasses
 import typing
 
 from optimal_tp.errors import Exit
-from optimal_tp.facts.candidates import Candidate
+from optimal_tp.facts.candidates import CandidateRow
 from optimal_tp.measurement.estimate import Estimate, Interval
 from optimal_tp.settings.workload import LimitedMetric
 
@@ -74,12 +74,9 @@ class Proof:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class DegreeVerdict:
+class DegreeVerdict(CandidateRow):
     """One candidate: its word, the ground for it, and the figures beside it."""
 
-    degree: int
-    max_num_seqs: int | None
-    """The batch, where the run compares several at this degree; None otherwise."""
     word: Word
     ground: Ground
     reasons: tuple[str, ...]
@@ -110,16 +107,6 @@ class DegreeVerdict:
     share_within: float | None
     """Share of requests in the blocks, 0 to 1, that hold every limit; without limits the share that succeeds."""
     limits: tuple[LimitFinding, ...]
-
-    @property
-    def candidate(self) -> Candidate:
-        """The candidate of this verdict."""
-        return Candidate(self.degree, self.max_num_seqs)
-
-    @property
-    def name(self) -> str:
-        """The candidate's name, for people."""
-        return self.candidate.name
 
     @property
     def failed(self) -> int:

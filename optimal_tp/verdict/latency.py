@@ -5,7 +5,7 @@ import math
 import sys
 import typing
 
-from optimal_tp.facts.candidates import Candidate
+from optimal_tp.facts.candidates import Candidate, CandidateRow
 from optimal_tp.measurement.estimate import Estimate
 from optimal_tp.measurement.samples import Sample
 from optimal_tp.measurement.turns import Turn, counted, holds, latency_ms, of
@@ -78,11 +78,9 @@ PERCENTS = (50, 90, 99)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class LatencyRow:
+class LatencyRow(CandidateRow):
     """One metric of one candidate in one stage. Percentiles count a failed request as one that never ended."""
 
-    degree: int
-    max_num_seqs: int | None
     stage: typing.Literal["idle", "block"]
     metric: LimitedMetric
     requests: int
@@ -126,7 +124,7 @@ def latency_rows(soundness: Soundness, *, alpha: float) -> tuple[LatencyRow, ...
 def medians_alone(rows: typing.Sequence[LatencyRow]) -> dict[Candidate, Estimate]:
     """Return the median total latency of one request at a time, by candidate."""
     return {
-        Candidate(row.degree, row.max_num_seqs): row.p50_ms
+        row.candidate: row.p50_ms
         for row in rows
         if row.stage == "idle" and row.metric == "total_latency_ms" and row.p50_ms is not None
     }

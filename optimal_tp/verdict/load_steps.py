@@ -4,7 +4,7 @@ import dataclasses
 import math
 import typing
 
-from optimal_tp.facts.candidates import Candidate
+from optimal_tp.facts.candidates import Candidate, CandidateRow
 from optimal_tp.measurement.samples import Sample
 from optimal_tp.measurement.turns import Turn, counted, of, share_within
 from optimal_tp.verdict.evidence import Soundness, tokens_per_second
@@ -14,11 +14,9 @@ from optimal_tp.verdict.statistics import percentile_point
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class LoadStep:
+class LoadStep(CandidateRow):
     """One candidate at one load."""
 
-    degree: int
-    max_num_seqs: int | None
     stage: typing.Literal["rising", "block"]
     """``rising``: a turn of the bracket, which decides nothing; ``block``: all turns that were compared."""
     rate_per_second_per_core: float | None
@@ -33,11 +31,6 @@ class LoadStep:
     """Median total latency; None where it falls on a failed request."""
     share_within: float | None
     """Share of requests, 0 to 1, that hold every limit."""
-
-    @property
-    def candidate(self) -> Candidate:
-        """The candidate of this step."""
-        return Candidate(self.degree, self.max_num_seqs)
 
 
 Kind = tuple[str, float | None, int | None]

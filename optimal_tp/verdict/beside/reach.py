@@ -3,15 +3,13 @@
 import dataclasses
 import typing
 
-from optimal_tp.facts.candidates import Candidate
+from optimal_tp.facts.candidates import CandidateRow
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Reach:
+class Reach(CandidateRow):
     """One candidate beside its roof: in its blocks, or with one request at a time where it has no blocks."""
 
-    degree: int
-    max_num_seqs: int | None
     stage: typing.Literal["block", "idle"]
     """Where it was measured."""
     bandwidth_share: float | None
@@ -47,11 +45,6 @@ class Reach:
     """Tokens that the KV cache of one server holds beside the weights, by the plan's arithmetic; None if unknown."""
     kv_sequences: int | None = None
     """Number of sequences of the longest served length that these tokens make up."""
-
-    @property
-    def name(self) -> str:
-        """The candidate's name, for people."""
-        return Candidate(self.degree, self.max_num_seqs).name
 
     @property
     def share_of_bound(self) -> float | None:

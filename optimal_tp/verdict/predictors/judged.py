@@ -184,9 +184,7 @@ def _figure(
 
 def _median(candidate: Candidate, stage: str, metric: str, measured: MeasuredFigures) -> Estimate | None:
     wanted = (candidate, stage, metric)
-    rows = (
-        row for row in measured.latencies if (Candidate(row.degree, row.max_num_seqs), row.stage, row.metric) == wanted
-    )
+    rows = (row for row in measured.latencies if (row.candidate, row.stage, row.metric) == wanted)
     return next((row.p50_ms for row in rows), None)
 
 

@@ -3,7 +3,7 @@
 import dataclasses
 import typing
 
-from optimal_tp.facts.candidates import Candidate
+from optimal_tp.facts.candidates import CandidateRow
 from optimal_tp.measurement.estimate import Estimate, Interval
 from optimal_tp.settings.workload import LimitedMetric
 from optimal_tp.verdict.predictors.stated import RateName
@@ -31,22 +31,15 @@ class JudgedFigure:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class JudgedRow:
+class JudgedRow(CandidateRow):
     """The prediction for one candidate: the row that its predictor would choose for it."""
 
-    degree: int
-    max_num_seqs: int | None
     place: str
     per_core: float | None
     """The predicted rate that candidates are ordered by; None where the predictor states none for all."""
     misses: tuple[LimitedMetric, ...]
     """Limits of the run that every prediction of the candidate misses."""
     figures: tuple[JudgedFigure, ...]
-
-    @property
-    def name(self) -> str:
-        """The candidate's name, for people."""
-        return Candidate(self.degree, self.max_num_seqs).name
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

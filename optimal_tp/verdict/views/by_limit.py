@@ -9,7 +9,7 @@ import dataclasses
 import math
 import typing
 
-from optimal_tp.facts.candidates import Candidate
+from optimal_tp.facts.candidates import Candidate, CandidateRow
 from optimal_tp.measurement.samples import Sample
 from optimal_tp.measurement.turns import Turn, counted, is_within, latency_ms, of
 from optimal_tp.settings.workload import Limit, LimitedMetric
@@ -27,20 +27,13 @@ MEDIAN = 50.0
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class AtLimit:
+class AtLimit(CandidateRow):
     """One candidate at one limit."""
 
-    degree: int
-    max_num_seqs: int | None
     reach: Reach
     per_core: float | None
     """Requests, or without limits output tokens, per second per core. With ``at least`` the highest rate tried, with
     ``below`` the lowest; None with ``misses``."""
-
-    @property
-    def candidate(self) -> Candidate:
-        """The candidate of this figure."""
-        return Candidate(self.degree, self.max_num_seqs)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

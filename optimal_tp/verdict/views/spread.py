@@ -4,7 +4,7 @@ import dataclasses
 import math
 import typing
 
-from optimal_tp.facts.candidates import Candidate
+from optimal_tp.facts.candidates import CandidateRow
 from optimal_tp.settings.workload import LimitedMetric
 from optimal_tp.verdict.evidence import Evidence
 from optimal_tp.verdict.latency import latencies
@@ -14,22 +14,15 @@ MOST_STEPS = 60
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Spread:
+class Spread(CandidateRow):
     """One candidate's requests at the compared point."""
 
-    degree: int
-    max_num_seqs: int | None
     metric: LimitedMetric
     requests: int
     failures: int
     """Requests without the figure; by their share the curve ends below 1."""
     points: tuple[tuple[float, float], ...]
     """Milliseconds, and the share of all requests, 0 to 1, that took at most that long; both rise."""
-
-    @property
-    def candidate(self) -> Candidate:
-        """The candidate of these requests."""
-        return Candidate(self.degree, self.max_num_seqs)
 
 
 def spreads(evidence: Evidence) -> tuple[Spread, ...]:

@@ -3,7 +3,7 @@
 import dataclasses
 import typing
 
-from optimal_tp.facts.candidates import Candidate
+from optimal_tp.facts.candidates import Candidate, CandidateRow
 from optimal_tp.measurement.samples import Stage
 from optimal_tp.measurement.turns import Turn, of
 from optimal_tp.verdict.evidence import Evidence
@@ -15,11 +15,9 @@ FATES: dict[Stage, Fate] = {"block": "counted", "rising": "searched", "proof": "
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class TimelineTurn:
+class TimelineTurn(CandidateRow):
     """One turn on the run's time line. Seconds from the run's origin."""
 
-    degree: int
-    max_num_seqs: int | None
     stage: Stage
     block: int | None
     start_seconds: float
@@ -27,11 +25,6 @@ class TimelineTurn:
     fate: Fate
     why: str | None
     """Why it was not counted; None for one that was."""
-
-    @property
-    def candidate(self) -> Candidate:
-        """The candidate of this turn."""
-        return Candidate(self.degree, self.max_num_seqs)
 
 
 def timeline(
