@@ -137,6 +137,12 @@ def or_problems(parse: collections.abc.Callable[[], T], problems: list[Problem])
         return None
 
 
+def aws_code(error: Exception) -> str:
+    """Return AWS's code of ``error``, an AWS client's; empty if it has no answer of AWS."""
+    response = getattr(error, "response", None)
+    return str(response.get("Error", {}).get("Code", "")) if isinstance(response, dict) else ""
+
+
 class CapacityError(OptimalTpError):
     """This machine or cluster cannot hold what was asked."""
 

@@ -11,7 +11,7 @@ import botocore.parsers
 
 from optimal_tp.account.changes import ChangingCall
 from optimal_tp.account.questions import IDENTITY, Answer, Question, Unknown
-from optimal_tp.errors import OptimalTpError
+from optimal_tp.errors import OptimalTpError, aws_code
 
 # S3 answers a HEAD without a body, so its only code is the status.
 _DENIED = ("AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "AuthorizationError", "403")
@@ -77,7 +77,7 @@ class Inquiry:
         try:
             return self._found(question, parameters)
         except botocore.exceptions.ClientError as error:
-            code = error.response["Error"].get("Code", "")
+            code = aws_code(error)
             return () if code in question.absent else Unknown(reason=_reason(question, code))
         except UNREACHED as error:
             return Unknown(reason=unreached(question.service, error))
@@ -115,7 +115,7 @@ def require_caller(make: Clients, region: str) -> Caller:
     except botocore.exceptions.NoCredentialsError:
         what = "there are no AWS credentials; run `aws configure` or `aws sso login`, or set AWS_PROFILE"
     except botocore.exceptions.ClientError as error:
-        what = _refusal(error.response["Error"].get("Code", ""), region)
+        what = _refusal(aws_code(error), region)
     except botocore.exceptions.BotoCoreError as error:
         what = f"cannot connect to AWS in {region} ({type(error).__name__}); check credentials, network and region"
     raise AccountUnreachable(what)

@@ -8,6 +8,8 @@ import typing
 import urllib.error
 import urllib.request
 
+from optimal_tp.errors import aws_code
+
 if typing.TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
@@ -74,7 +76,7 @@ class ModelFiles:
         try:
             return self._store().get_object(Bucket=bucket, Key=key)["Body"].read(_MOST_BYTES)
         except botocore.exceptions.ClientError as error:
-            code = error.response.get("Error", {}).get("Code", "")
+            code = aws_code(error)
             if code in ("NoSuchKey", "NoSuchBucket", "404"):
                 raise FileNotFoundError(code) from None
             kind = PermissionError if code in ("AccessDenied", "403") else OSError

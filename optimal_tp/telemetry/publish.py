@@ -8,7 +8,7 @@ import threading
 import time
 import typing
 
-from optimal_tp.errors import StorageFailed, quantity
+from optimal_tp.errors import StorageFailed, aws_code, quantity
 from optimal_tp.measurement.metrics import NAMESPACE
 from optimal_tp.measurement.whole_file import replace_file
 from optimal_tp.telemetry.minutes import Datum, Minutes
@@ -176,7 +176,7 @@ class Publisher:
             try:
                 self._client.put_metric_data(Namespace=NAMESPACE, MetricData=metric_data)
             except self._failures as error:
-                if _code(error).startswith(_REFUSED):
+                if aws_code(error).startswith(_REFUSED):
                     path.rename(path.with_suffix(".refused"))
                     self._say(f"CloudWatch refused a request for good: {error}; its file is kept beside the others")
                     continue
@@ -193,11 +193,6 @@ class Publisher:
         if self._failed == 0:
             self._say(f"CloudWatch does not accept metrics ({error}); they wait on disk for the next try")
         self._failed += 1
-
-
-def _code(error: Exception) -> str:
-    response = getattr(error, "response", None)
-    return str(response.get("Error", {}).get("Code", "")) if isinstance(response, dict) else ""
 
 
 def requests(data: typing.Sequence[Datum]) -> typing.Iterator[list[Datum]]:

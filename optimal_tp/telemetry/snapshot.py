@@ -8,6 +8,7 @@ import typing
 
 import botocore.exceptions
 
+from optimal_tp.errors import aws_code
 from optimal_tp.facts.candidates import Candidate
 from optimal_tp.measurement.metrics import BY_NAME, NAMESPACE, model_dimension
 from optimal_tp.measurement.progress import PROGRESS, SILENT_SECONDS, Progress, decode_progress
@@ -147,7 +148,7 @@ class Sight:
         try:
             return self._s3.get_object(Bucket=self._bucket, Key=key)["Body"].read().decode("utf-8", errors="replace")
         except botocore.exceptions.ClientError as error:
-            if error.response.get("Error", {}).get("Code") in _ABSENT:
+            if aws_code(error) in _ABSENT:
                 return None
             raise
 

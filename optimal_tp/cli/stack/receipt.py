@@ -8,9 +8,9 @@ Example: optimal-tp receipt
 import argparse
 import sys
 
-from optimal_tp.cli.stack.results import code_of, configure_place, place_of, readable
+from optimal_tp.cli.stack.results import configure_place, place_of, readable
 from optimal_tp.cli.terminal import output
-from optimal_tp.errors import Problem, SettingsError
+from optimal_tp.errors import Problem, SettingsError, aws_code
 from optimal_tp.measurement.node_bill import RECEIPT, decode_receipt
 from optimal_tp.report.claims import receipt_claim
 
@@ -25,7 +25,7 @@ def main(options: argparse.Namespace) -> int:
         try:
             body = s3.get_object(Bucket=place.bucket, Key=place.start + RECEIPT)["Body"].read()
         except s3.exceptions.ClientError as error:
-            if code_of(error) not in ("NoSuchKey", "404"):
+            if aws_code(error) not in ("NoSuchKey", "404"):
                 raise
             remedy = "wait: the load generator writes it with the verdict and again when the nodes are gone"
             raise SettingsError([Problem(path="receipt", value=where, rule="must exist", remedy=remedy)]) from None

@@ -17,7 +17,7 @@ import botocore.exceptions
 from optimal_tp.account.inquiry import session_of
 from optimal_tp.account.stack_outputs import by_command
 from optimal_tp.cli.terminal.selection import STACK_HELP, selected_stack
-from optimal_tp.errors import OptimalTpError, Problem, SettingsError
+from optimal_tp.errors import OptimalTpError, Problem, SettingsError, aws_code
 from optimal_tp.settings.stack_config import stack_config
 
 _GONE = {
@@ -106,13 +106,7 @@ def readable(uri: str) -> collections.abc.Iterator[None]:
 
 def is_final(error: Exception) -> bool:
     """Return whether ``error`` is permanent."""
-    return code_of(error) in _GONE or isinstance(error, botocore.exceptions.NoCredentialsError)
-
-
-def code_of(error: Exception) -> str:
-    """Return AWS's code of ``error``; empty if it has no answer of AWS."""
-    response = getattr(error, "response", None)
-    return str(response.get("Error", {}).get("Code", "")) if isinstance(response, dict) else ""
+    return aws_code(error) in _GONE or isinstance(error, botocore.exceptions.NoCredentialsError)
 
 
 def unreadable(uri: str, error: Exception) -> OptimalTpError:
@@ -120,6 +114,6 @@ def unreadable(uri: str, error: Exception) -> OptimalTpError:
     if isinstance(error, botocore.exceptions.NoCredentialsError):
         rule, remedy = "must be read with AWS credentials, but none are set here", "log in or set AWS_PROFILE"
     else:
-        rule = _GONE.get(code_of(error), f"must be readable: {error}")
+        rule = _GONE.get(aws_code(error), f"must be readable: {error}")
         remedy = "check the name, the account and its region; `pulumi stack output results_uri` prints the place"
     return SettingsError([Problem(path="results", value=uri, rule=rule, remedy=remedy)])
