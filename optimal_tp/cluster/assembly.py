@@ -36,7 +36,7 @@ from optimal_tp.results.folder import Bucket, new_folder
 from optimal_tp.results.restoration import restored
 from optimal_tp.results.source import read
 from optimal_tp.telemetry.console import Watcher, watcher
-from optimal_tp.telemetry.heartbeat import Beacon
+from optimal_tp.telemetry.heartbeat import Heartbeat
 from optimal_tp.telemetry.publish import CloudWatch
 
 
@@ -230,7 +230,7 @@ class Assembly:
         kept = restored(results.folder, results.bucket) if goes_on else None
         run = run if kept is None else kept.record.run
         if results.bucket is not None:
-            watching = Beacon(watching, results.bucket.put_progress, progress_of(order, model, run, model_title))
+            watching = Heartbeat(watching, results.bucket.put_progress, progress_of(order, model, run, model_title))
         return Session(
             run=run,
             place="own-servers" if order.bucket is None else "cluster",
@@ -299,7 +299,7 @@ async def conducted(session: Session) -> RunRecord:
     try:
         return await session.conduct()
     except OptimalTpError as error:
-        if isinstance(session.watcher, Beacon):
+        if isinstance(session.watcher, Heartbeat):
             session.watcher.say(str(error))
         session.watcher.end()
         raise

@@ -15,7 +15,7 @@ _PATIENCE_SECONDS = 5.0
 """The end of a run waits so long for a write under way."""
 
 
-class Beacon:
+class Heartbeat:
     """A watcher that passes everything on to ``inner`` and keeps the run's progress in the bucket.
 
     A thread of its own writes what has changed every ``WRITE_SECONDS`` and a sign of life every ``HEARTBEAT_SECONDS``;
@@ -63,7 +63,7 @@ class Beacon:
         # The probe after the verdict goes on for ever, and nobody waits for its end.
         if self._thread is None and not self._progress.is_over:
             self._ending.clear()
-            self._thread = threading.Thread(target=self._write_on, name="beacon", daemon=True)
+            self._thread = threading.Thread(target=self._write_on, name="heartbeat", daemon=True)
             self._thread.start()
 
     def advance(self, detail: str, *, done: float) -> None:

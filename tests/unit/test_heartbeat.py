@@ -1,4 +1,4 @@
-"""The beacon: everything still reaches the person beside it, and the bucket gets a few small objects a minute."""
+"""The heartbeat: everything still reaches the person beside it, and the bucket gets a few small objects a minute."""
 
 import collections.abc
 import dataclasses
@@ -6,7 +6,7 @@ import threading
 import time
 
 from optimal_tp.measurement.progress import Look, Progress, decode_progress, encode_progress
-from optimal_tp.telemetry.heartbeat import Beacon
+from optimal_tp.telemetry.heartbeat import Heartbeat
 from tests.fakes_watch import PROGRESS, look
 
 
@@ -37,9 +37,11 @@ class Person:
         self.told.append("end")
 
 
-def beacon(person: Person, put: collections.abc.Callable[[bytes], str | None], every_seconds: float = 3600) -> Beacon:
-    """Return a beacon whose clock stands still."""
-    return Beacon(person, put, PROGRESS, clock=lambda: 50.0, every_seconds=every_seconds)
+def heartbeat(
+    person: Person, put: collections.abc.Callable[[bytes], str | None], every_seconds: float = 3600
+) -> Heartbeat:
+    """Return a heartbeat whose clock stands still."""
+    return Heartbeat(person, put, PROGRESS, clock=lambda: 50.0, every_seconds=every_seconds)
 
 
 def stored(objects: list[bytes]) -> Progress:
@@ -68,9 +70,9 @@ def test_an_object_is_stored_as_ever() -> None:
 
 
 def test_everything_reaches_the_person() -> None:
-    """Whoever sits beside the run sees what they saw without a beacon, in the same order."""
+    """Whoever sits beside the run sees what they saw without a heartbeat, in the same order."""
     person = Person()
-    each = beacon(person, lambda _: None)
+    each = heartbeat(person, lambda _: None)
     each.stage("blocks", total=60)
     each.advance("block 1", done=2)
     each.say("a line")
@@ -83,7 +85,7 @@ def test_everything_reaches_the_person() -> None:
 def test_the_end_has_all_that_was_told() -> None:
     """Stage, detail, the last lines, every look, and that it is over."""
     objects: list[bytes] = []
-    each = beacon(Person(), objects.append)
+    each = heartbeat(Person(), objects.append)
     each.stage("blocks", total=60)
     each.advance("block 7", done=9)
     for number in range(8):
@@ -102,7 +104,7 @@ def test_the_end_has_all_that_was_told() -> None:
 def test_what_is_told_costs_no_call() -> None:
     """A thousand lines between two writes are one write: calls follow the clock, not the load."""
     objects: list[bytes] = []
-    each = beacon(Person(), objects.append)
+    each = heartbeat(Person(), objects.append)
     each.stage("blocks", total=None)
     for number in range(1000):
         each.say(f"line {number}")
@@ -116,7 +118,7 @@ def test_what_is_told_costs_no_call() -> None:
 def test_a_change_is_written_in_time() -> None:
     """The thread writes what is new, and no more once the run has ended."""
     objects: list[bytes] = []
-    each = beacon(Person(), objects.append, every_seconds=0.001)
+    each = heartbeat(Person(), objects.append, every_seconds=0.001)
     each.stage("blocks", total=None)
     each.say("new")
     deadline = time.monotonic() + 5
@@ -142,7 +144,7 @@ def test_the_first_look_and_the_newest_are_kept() -> None:
 def test_the_probe_after_a_run_writes_nothing() -> None:
     """It goes on for ever, and takes nothing of the run's end back."""
     objects: list[bytes] = []
-    each = beacon(Person(), objects.append, every_seconds=0.001)
+    each = heartbeat(Person(), objects.append, every_seconds=0.001)
     each.stage("blocks", total=None)
     each.end()
     each.stage("steady probe", total=None)
@@ -161,7 +163,7 @@ def test_a_bucket_that_hangs_does_not_hold_the_end() -> None:
         writes.append(content)
         answered.wait(60)
 
-    each = Beacon(person, put, PROGRESS, clock=lambda: 50.0, every_seconds=3600, patience_seconds=0.01)
+    each = Heartbeat(person, put, PROGRESS, clock=lambda: 50.0, every_seconds=3600, patience_seconds=0.01)
     each.stage("blocks", total=None)
     each.end()
     held = len(writes)
@@ -174,7 +176,7 @@ def test_a_bucket_that_hangs_does_not_hold_the_end() -> None:
 def test_a_bucket_that_does_not_answer_is_said_once() -> None:
     """The run goes on, and its log says why nobody can watch."""
     person = Person()
-    each = beacon(person, lambda _: "no such bucket")
+    each = heartbeat(person, lambda _: "no such bucket")
     each.write()
     each.write()
 

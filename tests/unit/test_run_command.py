@@ -18,7 +18,7 @@ from optimal_tp.experiment.session import Session
 from optimal_tp.facts.candidates import Candidate
 from optimal_tp.plan.lineup import Refusal
 from optimal_tp.telemetry.console import PlainWatcher, Watcher
-from optimal_tp.telemetry.heartbeat import Beacon
+from optimal_tp.telemetry.heartbeat import Heartbeat
 from tests.fakes_candidates import TP1, TP2, TP4
 from tests.fakes_run import parsed, settings
 from tests.fakes_watch import PROGRESS
@@ -74,7 +74,7 @@ def test_a_failure_is_said_once_on_a_terminal_and_kept_for_who_watches(*, in_clu
     screen = io.StringIO()
     watcher: Watcher = PlainWatcher(Console(file=screen))
     if in_cluster:
-        watcher = Beacon(watcher, lambda _: None, PROGRESS)
+        watcher = Heartbeat(watcher, lambda _: None, PROGRESS)
     with pytest.raises(ServerFailed):
         asyncio.run(conducted(typing.cast("Session", _Unreachable(watcher))))
 
