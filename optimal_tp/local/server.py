@@ -134,9 +134,9 @@ class LocalServer:
         # The whole server is bound to its cores, not only its workers: TP1 would have an unfair advantage if its HTTP
         # side could use a second core.
         cores = ",".join(str(core) for core in plan.cores)
-        keeper = [sys.executable, "-m", "optimal_tp.local.supervisor", str(plan.local.stop_timeout_seconds), cores]
-        self._keeper = subprocess.Popen(
-            [*keeper, *command(plan)],
+        supervisor = [sys.executable, "-m", "optimal_tp.local.supervisor", str(plan.local.stop_timeout_seconds), cores]
+        self._supervisor = subprocess.Popen(
+            [*supervisor, *command(plan)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._log,
@@ -147,10 +147,10 @@ class LocalServer:
         self.group = self._read_group()
 
     def _read_group(self) -> int:
-        """Return the server's process group, which the keeper prints first."""
-        line = self._keeper.stdout.readline() if self._keeper.stdout else b""
+        """Return the server's process group, which the supervisor prints first."""
+        line = self._supervisor.stdout.readline() if self._supervisor.stdout else b""
         if not line.strip().isdigit():
-            self._keeper.communicate()
+            self._supervisor.communicate()
             self._log.close()
             raise ServerFailed(
                 f"the server of {self.plan.title} could not be started; its log {self.plan.log} ends: "
@@ -161,7 +161,7 @@ class LocalServer:
     @property
     def failure(self) -> str | None:
         """What ended the server, in a sentence; None while it runs."""
-        status = self._keeper.poll()
+        status = self._supervisor.poll()
         if status is None:
             return None
         how = f"was ended by signal {status - 128}" if status > 128 else f"ended with status {status}"  # noqa: PLR2004
@@ -220,9 +220,9 @@ class LocalServer:
 
     async def stop(self) -> None:
         """End the server and all its processes; returns when they are gone. May be called again."""
-        if self._keeper.stdin is not None:
-            self._keeper.stdin.close()
-        await asyncio.to_thread(self._keeper.wait)
-        if self._keeper.stdout is not None:
-            self._keeper.stdout.close()
+        if self._supervisor.stdin is not None:
+            self._supervisor.stdin.close()
+        await asyncio.to_thread(self._supervisor.wait)
+        if self._supervisor.stdout is not None:
+            self._supervisor.stdout.close()
         self._log.close()

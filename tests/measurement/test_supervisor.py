@@ -1,4 +1,4 @@
-"""The keeper: no server outlives the run that started it, not even a stopped one."""
+"""The supervisor: no server outlives the run that started it, not even a stopped one."""
 
 import os
 import pathlib
@@ -48,11 +48,11 @@ def _gone(identity: int) -> bool:
 
 def test_ends_the_whole_family_even_when_it_is_stopped() -> None:
     """A stopped group cannot hear SIGTERM: it is woken first, and the worker goes with its leader."""
-    with _keep(FAMILY) as keeper:
-        leader = int(_line(keeper.stdout))
-        child = int(_line(keeper.stderr).split()[1])
+    with _keep(FAMILY) as supervisor:
+        leader = int(_line(supervisor.stdout))
+        child = int(_line(supervisor.stderr).split()[1])
         os.killpg(leader, signal.SIGSTOP)
-        keeper.communicate(timeout=20)
+        supervisor.communicate(timeout=20)
 
     assert (_gone(leader), _gone(child)) == (True, True)
 
@@ -60,8 +60,8 @@ def test_ends_the_whole_family_even_when_it_is_stopped() -> None:
 def test_ends_the_family_when_the_starter_is_killed() -> None:
     """SIGKILL gives the starter no chance to clean up: the end of the pipe does it."""
     starter = (
-        "import subprocess, sys; keeper = subprocess.Popen(sys.argv[1:], stdin=subprocess.PIPE, "
-        "stdout=subprocess.PIPE, text=True); print(keeper.pid, keeper.stdout.readline(), flush=True); keeper.wait()"
+        "import subprocess, sys; own = subprocess.Popen(sys.argv[1:], stdin=subprocess.PIPE, "
+        "stdout=subprocess.PIPE, text=True); print(own.pid, own.stdout.readline(), flush=True); own.wait()"
     )
     command = [sys.executable, "-m", "optimal_tp.local.supervisor", "5", CORE, sys.executable, "-c", FAMILY]
     with subprocess.Popen(
@@ -71,8 +71,8 @@ def test_ends_the_family_when_the_starter_is_killed() -> None:
         text=True,
         cwd=ROOT,
     ) as process:
-        keeper, leader = map(int, _line(process.stdout).split())
-        family = [psutil.Process(keeper), psutil.Process(leader)]
+        supervisor, leader = map(int, _line(process.stdout).split())
+        family = [psutil.Process(supervisor), psutil.Process(leader)]
         process.kill()
         _, alive = psutil.wait_procs(family, timeout=20)
 
@@ -81,28 +81,28 @@ def test_ends_the_family_when_the_starter_is_killed() -> None:
 
 def test_kills_what_ignores_a_request_to_end() -> None:
     """After the time of grace, SIGKILL."""
-    with _keep(STUBBORN, grace="0.1") as keeper:
-        leader = int(_line(keeper.stdout))
-        _line(keeper.stderr)
-        keeper.communicate(timeout=20)
+    with _keep(STUBBORN, grace="0.1") as supervisor:
+        leader = int(_line(supervisor.stdout))
+        _line(supervisor.stderr)
+        supervisor.communicate(timeout=20)
 
     assert _gone(leader)
-    assert keeper.returncode == 128 + signal.SIGKILL
+    assert supervisor.returncode == 128 + signal.SIGKILL
 
 
 def test_passes_on_the_programs_own_end() -> None:
     """A program that ends by itself is told apart from one that was ended."""
-    with _keep("import sys; sys.exit(7)") as keeper:
-        status = keeper.wait(20)
+    with _keep("import sys; sys.exit(7)") as supervisor:
+        status = supervisor.wait(20)
 
     assert status == 7
 
 
 def test_binds_the_program_to_its_cores() -> None:
     """Every thread that the server will ever start is on its own cores."""
-    with _keep("import os; print(sorted(os.sched_getaffinity(0)), file=__import__('sys').stderr)") as keeper:
-        bound = _line(keeper.stderr)
-        keeper.wait(20)
+    with _keep("import os; print(sorted(os.sched_getaffinity(0)), file=__import__('sys').stderr)") as supervisor:
+        bound = _line(supervisor.stderr)
+        supervisor.wait(20)
 
     assert bound == f"[{CORE}]"
 
@@ -114,8 +114,8 @@ def test_the_program_steps_back_for_its_client() -> None:
         "while os.nice(0) == 0 and time.monotonic() < end: pass\n"
         "print(os.nice(0), file=sys.stderr)"
     )
-    with _keep(patient) as keeper:
-        nice = _line(keeper.stderr)
-        keeper.wait(20)
+    with _keep(patient) as supervisor:
+        nice = _line(supervisor.stderr)
+        supervisor.wait(20)
 
     assert nice == str(NICE)
