@@ -21,7 +21,7 @@ import uvloop
 
 from optimal_tp.cli.terminal import output
 from optimal_tp.errors import CapacityError, Exit, ServerFailed
-from optimal_tp.loadgen.calls import ServedModel, Server
+from optimal_tp.loadgen.calls import ServedModel, Server, random_prompts
 from optimal_tp.loadgen.command import options, recorded, result, summary
 from optimal_tp.loadgen.command.options import Options
 from optimal_tp.loadgen.counting import countings, end_all
@@ -228,16 +228,8 @@ async def _prompts(asked: Options, server: Server, model: str) -> prompts.Prompt
         return prompts.repeated()
     if asked.prompt_file is not None:
         return recorded.prompt_lines(asked.prompt_file)
-    text = " ".join(prompts.WORDS)
-    if asked.api == "chat":
-        added = await server.template_tokens(model, text) or 0
-        if asked.trace is None:
-            return prompts.chat(asked.prompt_tokens, seed=asked.seed, template_tokens=added)
-        return prompts.recorded(None, asked.trace.shapes, seed=asked.seed, template_tokens=added)
-    ids = await server.tokens(model, text)
-    if asked.trace is not None:
-        return prompts.recorded(ids, asked.trace.shapes, seed=asked.seed)
-    return prompts.synthetic(ids, asked.prompt_tokens, seed=asked.seed)
+    shapes = None if asked.trace is None else asked.trace.shapes
+    return await random_prompts(server, model, asked.prompt_tokens, api=asked.api, seed=asked.seed, shapes=shapes)
 
 
 def _stretch(asked: Options, origin: float) -> Stretch:

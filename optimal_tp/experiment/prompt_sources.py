@@ -6,7 +6,7 @@ import pathlib
 import random
 
 from optimal_tp.errors import Problem, SettingsError
-from optimal_tp.loadgen.calls import Server
+from optimal_tp.loadgen.calls import Server, random_prompts
 from optimal_tp.loadgen.stretch import Stretch
 from optimal_tp.measurement.run import EXACT, OUTPUT_TOKENS, PROMPT_TOKENS, TraceRecord
 from optimal_tp.measurement.shares import WHOLE, Share
@@ -74,18 +74,11 @@ async def prompts_of(
         source = _of_file(load.prompt_file)
         next(itertools.islice(source.each, asked, asked), None)
         return source
-    model, text = settings.model.name, " ".join(prompts.WORDS)
     seed = random.Random(f"{load.seed} {salt}").getrandbits(32) if salt else load.seed
-    own = random.Random(f"{seed} {share.index}").getrandbits(32)  # each request has its size, so shares cannot be cut
-    if load.api == "chat":
-        added = await server.template_tokens(model, text) or 0
-        if trace is None:
-            return prompts.chat(load.prompt_tokens, seed=seed, template_tokens=added)
-        return prompts.recorded(None, trace.shapes, seed=own, template_tokens=added)
-    ids = await server.tokens(model, text)
-    if trace is not None:
-        return prompts.recorded(ids, trace.shapes, seed=own)
-    return prompts.synthetic(ids, load.prompt_tokens, seed=seed)
+    if trace is not None:  # each request has its size, so shares cannot be cut
+        seed = random.Random(f"{seed} {share.index}").getrandbits(32)
+    shapes = None if trace is None else trace.shapes
+    return await random_prompts(server, settings.model.name, load.prompt_tokens, api=load.api, seed=seed, shapes=shapes)
 
 
 def said_of(sources: collections.abc.Iterable[prompts.Prompts], *, ignore_eos: bool) -> dict[str, str]:

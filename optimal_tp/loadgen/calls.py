@@ -1,6 +1,7 @@
 """Single calls to a server, apart from the load: its health, its models, its count of tokens."""
 
 import asyncio
+import collections.abc
 import dataclasses
 import json
 import time
@@ -11,6 +12,8 @@ from optimal_tp.loadgen import wire
 from optimal_tp.loadgen.exchange import Exchange
 from optimal_tp.loadgen.pool import Bounds, Pool
 from optimal_tp.loadgen.transport import Connector, TcpTransport
+from optimal_tp.plan import prompts
+from optimal_tp.plan.lengths import Shape
 from optimal_tp.plan.prompts import Prompt
 
 if typing.TYPE_CHECKING:
@@ -183,6 +186,26 @@ def _said(body: bytes) -> str:
                 if isinstance(said := holder.get(name), str) and said:
                     return said[:300]
     return body[:300].decode(errors="replace") or "without a message"
+
+
+async def random_prompts(
+    server: Server,
+    model: str,
+    tokens: int,
+    *,
+    api: "Api",
+    seed: int,
+    shapes: collections.abc.Sequence[Shape] | None = None,
+) -> prompts.Prompts:
+    """Return random prompts in tokens of ``server``: of ``tokens`` each, or with the sizes in ``shapes``."""
+    text = " ".join(prompts.WORDS)
+    if api == "chat":
+        added = await server.template_tokens(model, text) or 0
+        if shapes is None:
+            return prompts.chat(tokens, seed=seed, template_tokens=added)
+        return prompts.recorded(None, shapes, seed=seed, template_tokens=added)
+    ids = await server.tokens(model, text)
+    return prompts.synthetic(ids, tokens, seed=seed) if shapes is None else prompts.recorded(ids, shapes, seed=seed)
 
 
 def _count(value: object) -> int | None:
