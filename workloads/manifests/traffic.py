@@ -14,20 +14,15 @@ MOST_BYTES = 900_000
 
 
 def traces(plan: Lineup) -> dict[str, str]:
-    """Return the traces that the models' settings name, by the name of their file in the pod.
+    """Return the traces that the models' settings name, which the plan has read, by the name of their file in the pod.
 
-    Raises SettingsError for a trace that cannot be read, or if they exceed a ConfigMap.
+    Raises SettingsError if they exceed a ConfigMap.
     """
-    found: dict[str, str] = {}
-    for load in (model.settings.load for model in plan.models):
-        if load.trace is None:
-            continue
-        try:
-            found[_name(load)] = portable(pathlib.Path(load.trace), most_requests=load.trace_requests)
-        except (OSError, ValueError) as error:
-            rule = f"must name a readable file ({error.strerror})" if isinstance(error, OSError) else str(error)
-            problem = Problem(path="workloads.load.trace", value=load.trace, rule=rule, remedy="name another file")
-            raise SettingsError([problem]) from None
+    found = {
+        _name(load): portable(pathlib.Path(load.trace), most_requests=load.trace_requests)
+        for load in (model.settings.load for model in plan.models)
+        if load.trace is not None
+    }
     size = sum(map(len, found.values()))
     if size > MOST_BYTES:
         most = max(model.settings.load.trace_requests for model in plan.models)
