@@ -6,6 +6,7 @@ import typing
 
 import pydantic
 
+from optimal_tp.facts.candidates import CandidateRow
 from optimal_tp.measurement.node_bill import Bill, bill
 from optimal_tp.measurement.run import VERSION, Ending, TraceRecord
 from optimal_tp.report.claims import Claim, claims
@@ -28,11 +29,9 @@ Denominator = typing.Literal["used", "physical", "allocated", "billed"]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class PerCore:
+class PerCore(CandidateRow):
     """Output tokens per second per core, with the kind of core said."""
 
-    degree: int
-    max_num_seqs: int | None
     denominator: Denominator
     cores: int
     tokens_per_second_per_core: float
