@@ -182,6 +182,7 @@ def shape_from_config(config: Config, *, where: str) -> ModelShape:
     missing or not whole numbers of at least 1; every bad key is listed.
     """
     config = text_part(config)
+    config = {"num_experts": config.get("num_local_experts"), **config}  # transformers 5 writes this for Qwen's too
     kind = config.get("model_type")
     if not isinstance(kind, str):
         rule = "must name the model's family, for example llama"
@@ -267,8 +268,7 @@ def _is_count(value: object) -> bool:
 def _experts(said: Config, keys: ExpertKeys | None, layers: int) -> Experts | None:
     if keys is None:
         return None
-    dense = said.get("mlp_only_layers") or ()
-    step = said.get("decoder_sparse_step") or 1
+    dense, step = said.get("mlp_only_layers") or (), said.get("decoder_sparse_step") or 1
     per_token = said.get("num_experts_per_tok")
     return Experts(
         count=said[keys.count],

@@ -95,6 +95,14 @@ def test_published_models_have_their_published_parameters(name: str) -> None:
     assert parameters(shape_of(name)) == CONFIGS[name][1]
 
 
+def test_experts_are_counted_under_either_name() -> None:
+    """A Qwen3 mixture that transformers 5 saved has num_local_experts where the published file has num_experts."""
+    config, count = CONFIGS["Qwen3-30B-A3B"]
+    saved = {key: value for key, value in config.items() if key != "num_experts"} | {"num_local_experts": 128}
+
+    assert parameters(shape_from_config(saved, where="config.json")) == count
+
+
 def test_every_family_is_held_against_a_published_model() -> None:
     """A family whose count nobody has compared could be miscounted."""
     assert {each["model_type"] for each, _ in CONFIGS.values()} == set(FAMILIES)
