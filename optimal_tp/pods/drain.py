@@ -27,10 +27,11 @@ def drained(url: str, settle_seconds: float, poll_seconds: float) -> bool:
     from this hook), one that has just been sent is still under way. The pod's grace period ends what never ends here.
     """
     time.sleep(settle_seconds)
+    on_this_pod = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # past a proxy that the pod may name
     quiet = 0
     while quiet < _QUIET_READINGS:
         try:
-            with urllib.request.urlopen(url, timeout=5) as answer:  # noqa: S310 - always http on this pod
+            with on_this_pod.open(url, timeout=5) as answer:
                 left = requests_in_flight(answer.read().decode())
         except OSError:
             return False

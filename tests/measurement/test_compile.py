@@ -96,6 +96,16 @@ def test_artifacts_are_complete_once_the_server_has_answered(tmp_path: pathlib.P
     assert (folder / "asked").read_text() == "124 252 "
 
 
+def test_the_server_is_reached_past_a_proxy(tmp_path: pathlib.Path, port: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A cluster may give every pod a proxy; waiting for one would cost the whole patience on a paid node."""
+    for name in ("http_proxy", "HTTP_PROXY", "all_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:1")
+    monkeypatch.delenv("no_proxy", raising=False)
+    compile_once(tmp_path / "tp1", port, "well")
+
+    assert folders.is_complete(tmp_path / "tp1")
+
+
 @pytest.mark.parametrize(
     ("behaviour", "expected", "message"),
     [

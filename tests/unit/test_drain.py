@@ -58,6 +58,16 @@ def test_one_quiet_reading_is_not_the_end(server: tuple[str, list[float]]) -> No
     assert left == [5]
 
 
+@pytest.mark.parametrize("server", [[1, 0, 0]], indirect=True)
+def test_a_server_is_asked_past_a_proxy(server: tuple[str, list[float]], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Otherwise it would count as gone, and lose its requests."""
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
+    monkeypatch.delenv("no_proxy", raising=False)
+
+    assert drain.drained(server[0], 0, 0)
+    assert server[1] == []
+
+
 def test_a_server_that_is_gone_is_not_waited_for() -> None:
     """It crashed, or was never up: its pod must not hold cores for the whole grace period."""
     assert not drain.drained("http://127.0.0.1:9/metrics", 0, 0)
