@@ -1,5 +1,6 @@
 """Servers that fail: every failure is a labelled sample, and none is lost or hidden."""
 
+import dataclasses
 import pathlib
 import ssl
 import subprocess
@@ -8,11 +9,14 @@ import threading
 
 import pytest
 
+from optimal_tp.loadgen.command.access import Access
 from optimal_tp.loadgen.transport import TcpTransport
 from optimal_tp.measurement.samples import Status
 from optimal_tp.plan.schedule import Closed, Constant
+from optimal_tp.results.source import read
 from tests.fakes_samples import drive_once
 from tests.fakes_server import Fault, Script, ScriptedServer
+from tests.measurement.test_session import QUICK, _conduct, _session, _settings
 
 ROOT = pathlib.Path(__file__).parents[2]
 
@@ -145,3 +149,28 @@ def test_tls_is_spoken_and_checked(certificate: pathlib.Path) -> None:
     assert [(sample.status, sample.output_tokens) for sample in good] == [("ok", 4)] * 3
     assert bad[0].status == "refused"
     assert "certificate verify failed" in (bad[0].detail or "")
+
+
+def test_a_run_uses_key_and_certificate_and_keeps_neither(
+    certificate: pathlib.Path, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every request carries the key, the certificate is trusted, and nothing that is kept has the key."""
+    script = Script(
+        model="planted",
+        ttft_seconds=0.001,
+        gap_seconds=0.0005,
+        slots=1,
+        key="s3cret",
+        certificate=str(certificate),
+    )
+    monkeypatch.setattr("tests.measurement.test_session._script", lambda _: script)
+    brief = {**QUICK, "maximum_blocks": 4, "minimum_blocks": 4, "fixed_looks": 1}
+    way_in = Access(headers=(("Authorization", "Bearer s3cret"),), ca_file=certificate)
+    with _session(tmp_path, {1: 0.0005, 2: 0.0004}, _settings(decision=brief)) as session:
+        _conduct(dataclasses.replace(session, access=way_in))
+    statuses = {sample.status for sample in read(str(tmp_path)).samples}
+    kept = b"".join(path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
+
+    assert "ok" in statuses
+    assert not {"http_error", "refused"} & statuses
+    assert b"s3cret" not in kept

@@ -190,3 +190,16 @@ def test_files_that_cannot_be_read_are_named(tmp_path: pathlib.Path) -> None:
         SettingsError, match=whole(f"--prompt-file: {sentence} (got '{empty}'); correct the file, or name another")
     ):
         recorded.prompt_lines(empty)
+
+
+def test_a_preset_fills_what_is_not_given() -> None:
+    """Lengths, and the strictest of its limits for the client's own punctuality; what is given stays."""
+    filled = options.checked(parsed("--preset", "chat", "--seconds", "1"))
+    given = options.checked(
+        parsed("--preset", "chat", "--seconds", "1", "--max-tokens", "7", "--prompt-tokens", "9", "--limit-ms", "5")
+    )
+    endless = options.checked(parsed("--preset", "batch", "--seconds", "1"))
+
+    assert (filled.prompt_tokens, filled.max_tokens, filled.limit_ms) == (1020, 129, 40)
+    assert (given.prompt_tokens, given.max_tokens, given.limit_ms) == (9, 7, 5)
+    assert (endless.prompt_tokens, endless.limit_ms) == (161, None)
