@@ -14,6 +14,7 @@ from optimal_tp.plan.lineup import Lineup, ModelPlan
 from optimal_tp.plan.model_sizes import size_lines
 from optimal_tp.servers.deployment import GENERATOR
 from optimal_tp.servers.neuron_pod import Site
+from optimal_tp.servers.vllm import bucket_line
 from optimal_tp.settings.stack_file import ClusterSettings
 from workloads.artifacts import CompiledArtifacts, CompiledArtifactsArgs
 from workloads.bucket import ResultsBucket
@@ -144,7 +145,7 @@ def build(settings: ClusterSettings, plan: Lineup, money: Forecast, ground: Neur
             region=ground.region,
             identity=ground.identity,
             results=results,
-            pins=ground.pins,
+            pins={**ground.pins, **settings.serving.buckets.pins},
             drives=[*artifacts.jobs, *servers],
             own_nodes=own_nodes,
             node_pool=ground.node_pool,
@@ -186,6 +187,9 @@ def _say(settings: ClusterSettings, plan: Lineup, money: Forecast, ground: Neuro
     memory = (*size_lines(settings, DTYPE_BYTES), *memory_lines(settings, plan, engine=ground.pair.engine))
     expected, too_short = lineup_expectations(plan, money)
     pair = f"image {ground.pair.image_tag}: {ground.pair.support}"
+    buckets = settings.serving.buckets
+    if buckets.stated:
+        memory += tuple(bucket_line(model.settings.model, ground.pair, buckets) for model in plan.models)
     for line in (*plan.lines(), pair, *memory, *money.lines(), *model_lines(settings, plan, money), *expected):
         pulumi.log.info(line)
     for line in (*reach_lines(settings), *seat_lines(settings), *too_short):

@@ -114,7 +114,7 @@ def main(options: argparse.Namespace) -> int:
     found = plan(question, measured, _held_out(again, measured))
     if not found.carried:
         return _nothing(found, options)
-    files = [] if options.manifests is None else _deploy(found, settings, options)
+    files = [] if options.manifests is None else _deploy(found, settings, again.record.pins, options)
     with output.beside_json(options):
         _show(found, again, [_write(found, again, folder), *files])
     if output.is_json(options):
@@ -258,12 +258,15 @@ def _nothing(found: FleetPlan, options: argparse.Namespace) -> int:
     raise SettingsError([Problem(path="--limit", value=" ".join(options.limit), rule=rule, remedy=remedy)])
 
 
-def _deploy(found: FleetPlan, settings: WorkloadSettings, options: argparse.Namespace) -> list[pathlib.Path]:
+def _deploy(
+    found: FleetPlan, settings: WorkloadSettings, pins: typing.Mapping[str, str], options: argparse.Namespace
+) -> list[pathlib.Path]:
     """Write the manifests of the cheapest degree's fleet, and return the files."""
     best, folder = found.carried[0], options.manifests
     place = ground(
         options.stack_file,
         settings,
+        pins,
         instance_type=best.nodes.instance_type,
         most_nodes=most_nodes(best),
         prometheus=options.prometheus,

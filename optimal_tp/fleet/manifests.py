@@ -9,6 +9,7 @@ import typing
 from optimal_tp.account.stack_outputs import by_command, with_outputs
 from optimal_tp.errors import Problem, SettingsError, or_problems, shown
 from optimal_tp.facts import names
+from optimal_tp.facts.buckets import PINS, of_pin
 from optimal_tp.facts.hardware import INSTANCE_TYPES, chips_of, cores_held
 from optimal_tp.fleet import scaling
 from optimal_tp.fleet.planning import Carried
@@ -18,7 +19,7 @@ from optimal_tp.servers import deployment, node_pool
 from optimal_tp.servers.neuron_pod import Site
 from optimal_tp.settings.infra import InfraSettings, parse_infra
 from optimal_tp.settings.parser import read_yaml
-from optimal_tp.settings.spend import parse_spend
+from optimal_tp.settings.spend import Buckets, parse_spend
 from optimal_tp.settings.stack_config import project_name
 from optimal_tp.settings.stack_file import ClusterSettings, parse_cluster
 from optimal_tp.settings.stack_keys import PROJECT, SECTIONS, unknown_keys
@@ -157,26 +158,22 @@ def _camel(value: typing.Any) -> typing.Any:  # noqa: ANN401 - a manifest is any
     return [_camel(part) for part in value] if isinstance(value, (list, tuple)) else value
 
 
-def ground(
-    path: pathlib.Path, measured: WorkloadSettings, *, instance_type: str, most_nodes: int, prometheus: str
-) -> FleetGround:
-    """Return where the stack in the file ``path`` deploys a fleet of its own model.
+_Row = tuple[str, object, object, str]
+"""Of what must agree: the key in the stack file, its value, that of the plan, and the other way out."""
 
-    ``measured`` are the run's settings: its service times do not apply to another model. Raises SettingsError with
-    every bad key of the file, or if its nodes, model or requests at a time differ from those of the plan.
-    """
-    infra, settings = _read(path, prometheus)
-    model, file = measured.model, path.name
-    neuron = infra.neuron
-    settings = with_batches(settings, neuron.hardware, engine=neuron.image_and_ami.engine)
-    # In a sweep, take the measured model; if none was measured, the first, for the error message.
-    own = next((each.model for each in settings.models if each.model.name == model.name), settings.models[0].model)
-    pairs = (
-        ("infra.neuron.instance_type", neuron.instance_type, instance_type, "or plan with --instance-type"),
-        ("workloads.model.name", own.name, model.name, "or measure its model"),
-        ("workloads.model.max_num_seqs", own.max_num_seqs, model.max_num_seqs, "or measure with its own"),
-    )
-    problems = [
+
+def _bucket_rows(buckets: Buckets, pins: typing.Mapping[str, str]) -> list[_Row]:
+    """Return the rows of stated buckets; none for servers that no stack started, of which nobody knows them."""
+    if "pair" not in pins:
+        return []
+    return [
+        (f"serving.buckets.{kind}_tokens", buckets.stated.get(kind), of_pin(pins.get(pin)), "or measure with its own")
+        for kind, pin in PINS.items()
+    ]
+
+
+def _differences(rows: typing.Sequence[_Row], file: str) -> list[Problem]:
+    return [
         Problem(
             path=key,
             value=has,
@@ -184,9 +181,39 @@ def ground(
             remedy=remedy,
             file=file,
         )
-        for key, has, planned, remedy in pairs
+        for key, has, planned, remedy in rows
         if has != planned
     ]
+
+
+def ground(
+    path: pathlib.Path,
+    measured: WorkloadSettings,
+    pins: typing.Mapping[str, str],
+    *,
+    instance_type: str,
+    most_nodes: int,
+    prometheus: str,
+) -> FleetGround:
+    """Return where the stack in the file ``path`` deploys a fleet of its own model.
+
+    ``measured`` are the run's settings and ``pins`` its pins: its service times do not apply to another model. Raises
+    SettingsError with every bad key of the file, or if its nodes, model, requests at a time or, for a run of a stack,
+    its stated buckets differ from those of the plan.
+    """
+    infra, settings = _read(path, prometheus)
+    model, file = measured.model, path.name
+    neuron = infra.neuron
+    settings = with_batches(settings, neuron.hardware, engine=neuron.image_and_ami.engine)
+    # In a sweep, take the measured model; if none was measured, the first, for the error message.
+    own = next((each.model for each in settings.models if each.model.name == model.name), settings.models[0].model)
+    rows: list[_Row] = [
+        ("infra.neuron.instance_type", neuron.instance_type, instance_type, "or plan with --instance-type"),
+        ("workloads.model.name", own.name, model.name, "or measure its model"),
+        ("workloads.model.max_num_seqs", own.max_num_seqs, model.max_num_seqs, "or measure with its own"),
+        *_bucket_rows(settings.serving.buckets, pins),
+    ]
+    problems = _differences(rows, file)
     if problems:
         raise SettingsError(problems)
     pair, ending = neuron.image_and_ami, names.ending(settings.serving.namespace, shares=infra.existing is not None)

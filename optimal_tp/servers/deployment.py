@@ -50,9 +50,10 @@ def deployment_spec(site: neuron_pod.Site, server: PlannedServer, *, replicas: i
     ]
     container: ContainerArgsDict = {
         **neuron_pod.container(site, server),
-        "command": list(serve_command(site.model, site.pair, server.candidate)),
+        "command": list(serve_command(site.model, site.pair, server.candidate, site.serving.buckets)),
         "env": neuron_pod.variables(
-            environment(site.model, site.pair, server.candidate) | neuron_pod.user_variables(site.serving)
+            environment(site.model, site.pair, server.candidate, site.serving.buckets)
+            | neuron_pod.user_variables(site.serving)
         ),
         "ports": [{"name": "http", "container_port": PORT}],
         "startup_probe": _probe(_PROBE_SECONDS, patience.start_patience_seconds),
@@ -77,7 +78,7 @@ def deployment_spec(site: neuron_pod.Site, server: PlannedServer, *, replicas: i
 
 def _seed(site: neuron_pod.Site, server: PlannedServer, mounts: "list[VolumeMountArgsDict]") -> "ContainerArgsDict":
     """Return what copies the compiled graphs onto the pod's own disk: their locks want no network file system."""
-    artifacts = f"{VOLUME_PATH}/{artifacts_folder(site.model, site.pair, server.candidate)}"
+    artifacts = f"{VOLUME_PATH}/{artifacts_folder(site.model, site.pair, server.candidate, site.serving.buckets)}"
     return {
         "name": "graphs",
         "image": site.image,

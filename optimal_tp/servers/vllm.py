@@ -1,14 +1,17 @@
 """How a vLLM server is started on Neuron: command, environment, names, and where its files lie on the shared volume."""
 
 import dataclasses
+import hashlib
 import json
 import math
 import re
 import typing
 
+from optimal_tp.facts.buckets import Kind, compiled
 from optimal_tp.facts.candidates import Candidate
 from optimal_tp.facts.engines import MEMORY_UTILISATION, Line
 from optimal_tp.facts.versions import ImageAndAmi
+from optimal_tp.settings.spend import Buckets
 from optimal_tp.settings.workload import Model
 
 PORT = 8000
@@ -22,7 +25,13 @@ ARTIFACTS_VARIABLE = "NEURON_COMPILED_ARTIFACTS"
 # AWS's fork splits the prompt's sequence over the cores unless it is told otherwise, the plugin does not (their
 # loaders): said for both, so that the two pairs compile the same graph.
 _NEURON_CONFIG = {"save_sharded_checkpoint": True, "sequence_parallel_enabled": True}
-_SMALLEST_BUCKET_TOKENS = 128
+_NXDI_LISTS: typing.Final[typing.Mapping[Kind, str]] = {
+    "prompt": "context_encoding_buckets",
+    "context": "token_generation_buckets",
+}
+"""NxD Inference's keys of the lists (0.6, models/config.py; AWS Neuron documentation, nxd-inference feature guide)."""
+UNSTATED: typing.Final = Buckets()
+"""No list of buckets in the stack file: each image has its own."""
 PROOF_TOKENS = 4
 """Tokens that a compile Job asks of each bucket."""
 _LONGEST_START_SECONDS = 21_600
@@ -75,35 +84,41 @@ def model_folder(model: Model) -> str:
     return f"models/{_slug(model.name)}-{_slug(model.revision)}"
 
 
-def artifacts_folder(model: Model, pair: ImageAndAmi, candidate: Candidate) -> str:
+def artifacts_folder(model: Model, pair: ImageAndAmi, candidate: Candidate, buckets: Buckets = UNSTATED) -> str:
     """Return the path of one candidate's artifacts below the volume.
 
-    NxDI takes degree, batch and length silently from what lies in the folder, whatever the flags say (its loader,
-    0.6), so the name carries all that they depend on; the image's tag carries the SDK.
+    NxDI takes degree, batch, length and buckets silently from what lies in the folder, whatever the flags say (its
+    loader, 0.6), so the name carries all that they depend on; the image's tag carries the SDK.
     """
     sequence_parallel = "" if pair.line == "vllm-neuron" else "-sp"
     sizes = f"tp{candidate.degree}-bs{model.batch_of(candidate)}-sl{model.max_model_len_tokens}{sequence_parallel}"
+    if buckets.stated:
+        sizes += f"-bk{hashlib.sha256(json.dumps(buckets.stated).encode()).hexdigest()[:8]}"
     return f"compiled/{_slug(model.name)}-{_slug(model.revision)}-{sizes}-{_slug(pair.image_tag)}"
 
 
-def _buckets(model: Model, pair: ImageAndAmi) -> tuple[int, ...]:
-    """Return the prompts' lengths for which a graph is compiled, rising: powers of two from 128, and the longest.
-
-    NxDI chooses them itself, with the exponent of the longest rounded (neuronx-distributed-inference 0.6,
-    modules/autobucketing.py, generate_buckets); to today's plugin they are said.
-    """
+def _compiled(model: Model, pair: ImageAndAmi, buckets: Buckets) -> dict[Kind, tuple[int, ...]]:
+    """Return the buckets of each kind."""
     longest = model.max_model_len_tokens
-    exponent = math.log2(longest)
-    end = math.ceil(exponent) if pair.line == "vllm-neuron" else round(exponent)
-    return (*(2**power for power in range(int(math.log2(_SMALLEST_BUCKET_TOKENS)), end)), longest)
+    return {kind: compiled(buckets.stated.get(kind), pair.line, kind, longest) for kind in _NXDI_LISTS}
 
 
-def proof_prompts(model: Model, pair: ImageAndAmi) -> tuple[int, ...]:
-    """Return the tokens of one prompt for each graph that is compiled, rising: it and its answer fill the bucket.
+def bucket_line(model: Model, pair: ImageAndAmi, buckets: Buckets) -> str:
+    """Return for the preview which graphs a server has."""
+    prompts, contexts = (", ".join(map(str, each)) for each in _compiled(model, pair, buckets).values())
+    return (
+        f"{model.title}: compiled graphs for prompts of {prompts} tokens, and for contexts (prompt and answer) of "
+        f"{contexts} tokens (serving.buckets)"
+    )
+
+
+def proof_prompts(model: Model, pair: ImageAndAmi, buckets: Buckets = UNSTATED) -> tuple[int, ...]:
+    """Return the tokens of one prompt for each length that is compiled, rising: it and its answer fill the bucket.
 
     A graph that was never run proves nothing.
     """
-    return tuple(max(1, bucket - PROOF_TOKENS) for bucket in _buckets(model, pair))
+    lengths = {each for own in _compiled(model, pair, buckets).values() for each in own}
+    return tuple(max(1, length - PROOF_TOKENS) for length in sorted(lengths))
 
 
 def expected_files(pair: ImageAndAmi, degree: int) -> tuple[str, ...]:
@@ -117,7 +132,9 @@ def expected_files(pair: ImageAndAmi, degree: int) -> tuple[str, ...]:
     return ("neuron_config.json", "model.pt", *shards)
 
 
-def serve_command(model: Model, pair: ImageAndAmi, candidate: Candidate) -> tuple[str, ...]:
+def serve_command(
+    model: Model, pair: ImageAndAmi, candidate: Candidate, buckets: Buckets = UNSTATED
+) -> tuple[str, ...]:
     """Return the arguments that start one server; a compile Job runs the very same.
 
     ``vllm`` is the first process of its container, so that SIGTERM arrives. A local path, not a hub's name: with tied
@@ -140,30 +157,47 @@ def serve_command(model: Model, pair: ImageAndAmi, candidate: Candidate) -> tupl
         str(model.max_model_len_tokens),
     )
     if pair.line == "fork-v0":
-        return (*command, "--override-neuron-config", json.dumps(_NEURON_CONFIG))
+        return (*command, "--override-neuron-config", json.dumps(_nxdi_config(model, pair, buckets)))
     if pair.line == "vllm-neuron":
-        return (*command, *_plugin_flags(model, pair, batch))
+        return (*command, *_plugin_flags(model, pair, batch, buckets))
     # The plugin reads the key with underscores only. It wants as many blocks as sequences where prefixes are not
     # cached, and caching them gives wrong output with one sequence (vllm-neuron 0.2 README; V1 guide, known issue 2).
     return (
         *command,
         "--additional-config",
-        json.dumps({"override_neuron_config": _NEURON_CONFIG}),
+        json.dumps({"override_neuron_config": _nxdi_config(model, pair, buckets)}),
         "--num-gpu-blocks-override",
         batch,
         "--no-enable-prefix-caching",
     )
 
 
-def _plugin_flags(model: Model, pair: ImageAndAmi, batch: str) -> tuple[str, ...]:
+def _nxdi_config(model: Model, pair: ImageAndAmi, buckets: Buckets) -> dict[str, object]:
+    """Return what NxD Inference is told besides.
+
+    The lists go with ``enable_bucketing`` (its feature guide). What is longer than the last bucket would run in the
+    first one, without a word (modules/autobucketing.py), so the last is as long as any request.
+    """
+    every = _compiled(model, pair, buckets)
+    lists = {_NXDI_LISTS[kind]: every[kind] for kind in buckets.stated}
+    return {**_NEURON_CONFIG, **({"enable_bucketing": True} if lists else {}), **lists}
+
+
+def _plugin_flags(model: Model, pair: ImageAndAmi, batch: str, buckets: Buckets) -> tuple[str, ...]:
     """Return what today's plugin is told besides, as AWS's pages of SDK 2.33 have it (vllm-neuron/docs).
 
-    The last bucket must be the most tokens that are batched, and a prompt is computed whole, without which prefixes
-    need no cache; a cache of prefixes with such prompts is refused at the start.
+    The last bucket of prompts must be the most tokens that are batched, and a prompt is computed whole, without which
+    prefixes need no cache; a cache of prefixes with such prompts is refused at the start. The list of contexts must not
+    be empty and not have the longest, which has a graph in any case.
     """
     most = int(batch)
     sequences = [2**power for power in range(math.ceil(math.log2(most)))]
-    config = {"num_batched_tokens_buckets": _buckets(model, pair), "num_seqs_buckets": [*sequences, most]}
+    config = {
+        "num_batched_tokens_buckets": _compiled(model, pair, buckets)["prompt"],
+        "num_seqs_buckets": [*sequences, most],
+    }
+    if buckets.context_tokens:
+        config["decode_context_length_buckets"] = buckets.context_tokens
     return (
         "--max-num-batched-tokens",
         str(model.max_model_len_tokens),
@@ -175,7 +209,7 @@ def _plugin_flags(model: Model, pair: ImageAndAmi, batch: str) -> tuple[str, ...
     )
 
 
-def environment(model: Model, pair: ImageAndAmi, candidate: Candidate) -> dict[str, str]:
+def environment(model: Model, pair: ImageAndAmi, candidate: Candidate, buckets: Buckets = UNSTATED) -> dict[str, str]:
     """Return a server's environment variables. The device plugin adds NEURON_RT_VISIBLE_CORES: never set it here."""
     cache = cache_of(pair)
     variables = {
@@ -185,7 +219,7 @@ def environment(model: Model, pair: ImageAndAmi, candidate: Candidate) -> dict[s
         "VLLM_NO_USAGE_STATS": "1",
     }
     if not cache.is_loaded:
-        variables[ARTIFACTS_VARIABLE] = f"{VOLUME_PATH}/{artifacts_folder(model, pair, candidate)}"
+        variables[ARTIFACTS_VARIABLE] = f"{VOLUME_PATH}/{artifacts_folder(model, pair, candidate, buckets)}"
     return {**variables, **_OF_LINE[pair.line]}
 
 

@@ -1,9 +1,11 @@
 """Budget, servers and load generator: the ``spend``, ``serving`` and ``loadtest`` sections of a stack file."""
 
+import itertools
 import typing
 
 import pydantic
 
+from optimal_tp.facts.buckets import PINS, STEP_TOKENS, Kind, as_pin
 from optimal_tp.facts.known import SHAPES
 from optimal_tp.facts.names import NAMESPACE
 from optimal_tp.settings.parser import Section, broken, parse, shape
@@ -67,6 +69,35 @@ _BUCKET = shape(
 _KUBERNETES_OWN = ("default", "kube-system", "kube-public", "kube-node-lease")
 
 
+class Buckets(Section):
+    """Lengths with compiled graphs of their own, below ``max_model_len_tokens``, which always has them."""
+
+    prompt_tokens: tuple[int, ...] | None = None
+    """Lengths of prompts, rising multiples of 128; ``[]``: none but ``max_model_len_tokens``; absent: powers of two."""
+    context_tokens: tuple[int, ...] | None = None
+    """The same for a prompt with its answer; absent: as the image of ``infra.neuron.pair`` has it, powers of two or one
+    graph for all."""
+
+    @pydantic.field_validator("prompt_tokens", "context_tokens")
+    @classmethod
+    def _rising_steps(cls, lengths: tuple[int, ...] | None) -> tuple[int, ...] | None:
+        stated = (0, *(lengths or ()))
+        if any(b <= a or b % STEP_TOKENS for a, b in itertools.pairwise(stated)):
+            raise broken(f"must be rising multiples of {STEP_TOKENS}, each once, for example [256, 768]")
+        return lengths
+
+    @property
+    def stated(self) -> dict[Kind, tuple[int, ...]]:
+        """The lists that are set."""
+        every: dict[Kind, tuple[int, ...] | None] = {"prompt": self.prompt_tokens, "context": self.context_tokens}
+        return {kind: lengths for kind, lengths in every.items() if lengths is not None}
+
+    @property
+    def pins(self) -> dict[str, str]:
+        """What a run's record says of them."""
+        return {PINS[kind]: as_pin(lengths) for kind, lengths in self.stated.items()}
+
+
 class Serving(Section):
     """The servers: layout, placement, patience, and the places of model and compiled artifacts."""
 
@@ -109,6 +140,7 @@ class Serving(Section):
     """Size of /dev/shm; it counts as the pod's memory. One process drives all cores, so little is needed."""
     run_as_user: int | None = pydantic.Field(default=None, ge=1)
     """User id of the servers; absent: the image's own, root, the only one tried with AWS's images."""
+    buckets: Buckets = Buckets()
 
     @pydantic.field_validator("namespace")
     @classmethod

@@ -133,6 +133,19 @@ def _of_model(settings: ClusterSettings, of: WorkloadSettings, path: str, file: 
         if settings.serving.layout == "equal-cores" and cores % degree:
             rule = f"must divide serving.equal_cores ({cores}) with layout equal-cores"
             problems.append(Problem(path=f"{path}.degrees[{index}]", value=degree, rule=rule, file=file))
+    longest = of.model.max_model_len_tokens
+    problems += [
+        Problem(
+            path=f"serving.buckets.{kind}_tokens[{index}]",
+            value=tokens,
+            rule=f"must be below {path}.model.max_model_len_tokens ({longest}), which always has graphs of its own",
+            remedy="remove it",
+            file=file,
+        )
+        for kind, lengths in settings.serving.buckets.stated.items()
+        for index, tokens in enumerate(lengths)
+        if tokens >= longest
+    ]
     if settings.serving.model_source.startswith("https://") and "/" not in name:
         rule = "must be owner/model for a model from a hub, for example Qwen/Qwen3-0.6B"
         problems.append(Problem(path=f"{path}.model.name", value=name, rule=rule, file=file))

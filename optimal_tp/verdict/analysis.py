@@ -156,5 +156,5 @@ def analyse(
         spreads=spreads(evidence),
         narrowing=None if verdict.outcome == "void" else narrowing(verdict, found.standings),
         timeline=timeline(record.turns, evidence, disturbed, left_out),
-        fillings=fillings(evidence),
+        fillings=fillings(evidence, record.pins),
     )

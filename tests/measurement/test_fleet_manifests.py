@@ -1,6 +1,7 @@
 """What a plan says to deploy is valid, is the cluster's own server, and fits the plan."""
 
 import collections.abc
+import dataclasses
 import pathlib
 import typing
 
@@ -9,6 +10,7 @@ import pytest
 import yaml
 
 from optimal_tp.__main__ import main
+from optimal_tp.settings.spend import Buckets
 from tests.fakes_run import SEED_EXPERIMENT, planted_run, price, settings, store
 from tests.fakes_schemas import problems
 from tests.fakes_stack_files import EXISTING
@@ -215,6 +217,23 @@ def test_a_stack_of_another_kind_is_refused(
         "Pulumi.other.yaml workloads.model.max_num_seqs: must be what the fleet was planned with, 1 (got 4); "
         "or measure "
         "with its own\n"
+    )
+
+
+def test_a_stack_with_other_buckets_is_refused(tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A longer bucket takes longer; only a run of a stack knows its buckets."""
+    section = settings(degrees=[1], price=price(2.25, 4))
+    pins = {"pair": "neuronx-0.16.0", **Buckets(prompt_tokens=()).pins}
+    record, samples = planted_run(SEED_EXPERIMENT[:1], section, blocks=12)
+    folder = str(store(tmp_path / "run", dataclasses.replace(record, pins=record.pins | pins), samples))
+    file = tmp_path / "Pulumi.other.yaml"
+    file.write_text((ROOT / "Pulumi.dev.yaml").read_text())
+    asked = ["plan", folder, "--rate", "20/s", "--limit", "p99_total_ms=800", "--manifests", str(tmp_path)]
+
+    assert main([*asked, "--stack-file", str(file), "--output", str(tmp_path)]) == 2
+    assert capsys.readouterr().err == (
+        "Pulumi.other.yaml serving.buckets.prompt_tokens: must be what the fleet was planned with, [] (not set); or "
+        "measure with its own\n"
     )
 
 

@@ -24,6 +24,18 @@ KNOBS = (
     Knob("serving.stop_patience_seconds", 33, "Deployment tp4-0-pods", '"terminationGracePeriodSeconds": 33'),
     Knob("serving.shared_memory_gib", 2, "Deployment tp4-0-pods", '"sizeLimit": "2Gi"'),
     Knob("serving.run_as_user", 4321, "Deployment tp4-0-pods", '"runAsUser": 4321'),
+    Knob(
+        "serving.buckets.prompt_tokens",
+        [256],
+        "Job artifacts-compile-tp4",
+        r"\"context_encoding_buckets\": [256, 512]",
+    ),
+    Knob(
+        "serving.buckets.context_tokens",
+        [128, 384],
+        "Deployment tp4-0-pods",
+        r"\"token_generation_buckets\": [128, 384, 512]",
+    ),
     Knob("loadtest.run", "second", "Deployment loadgen-pods", '"optimal-tp/run": "second"'),
     Knob("loadtest.image", "example.org/x:1", "Deployment loadgen-pods", '"example.org/x:1"'),
     Knob(
@@ -64,7 +76,8 @@ def all_turned() -> Recording:
     """Return one run with every knob turned, on nodes enough for it."""
     changes = {knob.path.replace(".", "__"): knob.value for knob in KNOBS}
     load = {"request_timeout_seconds": 1, "rates_per_second_per_core": [16]}
-    return program(infra__neuron__maximum_nodes=20, workloads__load=load, **changes)
+    model = {"max_model_len_tokens": 512}  # above the buckets
+    return program(infra__neuron__maximum_nodes=20, workloads__load=load, workloads__model=model, **changes)
 
 
 def test_every_key_is_a_knob() -> None:

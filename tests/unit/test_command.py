@@ -13,6 +13,7 @@ from optimal_tp.servers.neuron_pod import user_variables
 from optimal_tp.servers.vllm import (
     PROOF_TOKENS,
     artifacts_folder,
+    bucket_line,
     cache_of,
     environment,
     expected_files,
@@ -20,7 +21,7 @@ from optimal_tp.servers.vllm import (
     proof_prompts,
     serve_command,
 )
-from optimal_tp.settings.spend import Serving
+from optimal_tp.settings.spend import Buckets, Serving
 from optimal_tp.settings.workload import Model
 
 MODEL = Model()
@@ -182,6 +183,89 @@ def test_every_bucket_that_is_compiled_is_filled_once(longest: int, buckets: tup
     prompts = proof_prompts(Model(max_model_len_tokens=longest), FORK)
 
     assert tuple(prompt + PROOF_TOKENS for prompt in prompts) == buckets
+
+
+OWN = Buckets(prompt_tokens=(256,), context_tokens=(384, 512))
+LONG = Model(max_model_len_tokens=1024)
+
+
+@pytest.mark.parametrize(
+    ("pair", "flag", "key"),
+    [
+        (FORK, "--override-neuron-config", None),
+        (PLUGIN, "--additional-config", "override_neuron_config"),
+    ],
+    ids=["0.9.1", "0.16"],
+)
+def test_stated_buckets_are_said_to_nxd_inference(pair: ImageAndAmi, flag: str, key: str | None) -> None:
+    """With the longest of all behind them: without it, longer requests would run in the first graph."""
+    said = json.loads(value_after(serve_command(LONG, pair, Candidate(2), OWN), flag))
+
+    assert (said if key is None else said[key]) == {
+        **NEURON,
+        "enable_bucketing": True,
+        "context_encoding_buckets": [256, 1024],
+        "token_generation_buckets": [384, 512, 1024],
+    }
+
+
+def test_stated_buckets_are_said_to_todays_plugin() -> None:
+    """The longest context has a graph in any case, so the plugin refuses it in the list."""
+    command = serve_command(LONG, TODAY, Candidate(2), OWN)
+
+    assert json.loads(value_after(command, "--additional-config"))["neuron_config"] == {
+        "num_batched_tokens_buckets": [256, 1024],
+        "num_seqs_buckets": [1],
+        "decode_context_length_buckets": [384, 512],
+    }
+
+
+@pytest.mark.parametrize("pair", [FORK, PLUGIN, TODAY], ids=["0.9.1", "0.16", "0.29"])
+def test_an_empty_list_leaves_the_longest_alone(pair: ImageAndAmi) -> None:
+    """One graph for all prompts and one for all contexts: the fastest to compile."""
+    none = Buckets(prompt_tokens=(), context_tokens=())
+    said = " ".join(serve_command(LONG, pair, Candidate(1), none))
+
+    assert proof_prompts(LONG, pair, none) == (1024 - PROOF_TOKENS,)
+    assert "[1024]" in said
+    assert "decode_context_length_buckets" not in said
+
+
+def test_one_list_leaves_the_other_to_the_image() -> None:
+    """NxD Inference is told only what is stated."""
+    command = serve_command(LONG, FORK, Candidate(1), Buckets(prompt_tokens=(256,)))
+
+    assert "token_generation_buckets" not in value_after(command, "--override-neuron-config")
+
+
+@pytest.mark.parametrize(
+    ("pair", "lengths"),
+    [(FORK, (256, 384, 512, 1024)), (TODAY, (256, 384, 512, 1024))],
+    ids=["0.9.1", "0.29"],
+)
+def test_every_stated_bucket_is_filled_once(pair: ImageAndAmi, lengths: tuple[int, ...]) -> None:
+    """Those of prompts and those of contexts: no graph is served that never ran."""
+    assert tuple(prompt + PROOF_TOKENS for prompt in proof_prompts(LONG, pair, OWN)) == lengths
+
+
+def test_stated_buckets_are_another_folder() -> None:
+    """NxD Inference would load graphs of other lengths without a word."""
+    lists = [Buckets(), OWN, Buckets(prompt_tokens=(256,)), Buckets(context_tokens=(256,)), Buckets(prompt_tokens=())]
+    folders = {artifacts_folder(LONG, FORK, Candidate(1), each) for each in lists}
+
+    assert len(folders) == 5
+    assert artifacts_folder(LONG, FORK, Candidate(1)) in folders
+    assert environment(LONG, FORK, Candidate(1), OWN)["NEURON_COMPILED_ARTIFACTS"] == (
+        f"/var/mdl/{artifacts_folder(LONG, FORK, Candidate(1), OWN)}"
+    )
+
+
+def test_the_preview_tells_the_graphs() -> None:
+    """Stated or not, each kind with its lengths."""
+    assert bucket_line(LONG, TODAY, Buckets(prompt_tokens=(256,))) == (
+        "Qwen3-0.6B: compiled graphs for prompts of 256, 1024 tokens, and for contexts (prompt and answer) of 1024 "
+        "tokens (serving.buckets)"
+    )
 
 
 def test_the_shortest_length_has_a_prompt_all_the_same() -> None:

@@ -106,6 +106,30 @@ def test_bad_keys_of_all_sections_come_in_one_error() -> None:
             "Pulumi.dev.yaml serving.equal_cores: must be absent unless layout is equal-cores (got 4)",
         ),
         (
+            {"serving": {"buckets": {"prompt_tokens": [256, 200]}}},
+            (
+                "Pulumi.dev.yaml serving.buckets.prompt_tokens: must be rising multiples of 128, each once, for "
+                "example [256, 768] (got [256, 200])"
+            ),
+        ),
+        (
+            {"serving": {"buckets": {"context_tokens": [256, 256]}}},
+            (
+                "Pulumi.dev.yaml serving.buckets.context_tokens: must be rising multiples of 128, each once, for "
+                "example [256, 768] (got [256, 256])"
+            ),
+        ),
+        (
+            {
+                "workloads": {"model": {"max_model_len_tokens": 512}},
+                "serving": {"buckets": {"prompt_tokens": [256], "context_tokens": [256, 512]}},
+            },
+            (
+                "Pulumi.dev.yaml serving.buckets.context_tokens[1]: must be below workloads.model.max_model_len_tokens "
+                "(512), which always has graphs of its own (got 512); remove it"
+            ),
+        ),
+        (
             {"serving": {"namespace": "kube-system"}},
             (
                 "Pulumi.dev.yaml serving.namespace: must be a new namespace: it is created and deleted with "
@@ -127,6 +151,9 @@ def test_bad_keys_of_all_sections_come_in_one_error() -> None:
         "no owner",
         "a second price",
         "no layout",
+        "a bucket that is no multiple",
+        "a bucket twice",
+        "a bucket as long as the model",
         "not its own",
         "shape",
     ],

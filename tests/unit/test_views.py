@@ -4,7 +4,9 @@ import dataclasses
 
 import pytest
 
+from optimal_tp.facts.buckets import of_pin
 from optimal_tp.measurement.run_audit import audit_run
+from optimal_tp.settings.spend import Buckets
 from optimal_tp.verdict.analysis import Analysis, analyse
 from optimal_tp.verdict.rule import decide
 from tests.fakes_analysed import analysed_run
@@ -91,7 +93,7 @@ def test_a_spread_rises_to_the_share_that_succeeded() -> None:
 
 
 def test_lengths_are_held_against_buckets() -> None:
-    """Each request fills the smallest bucket that takes it; three buckets at most, in steps of 128, fill better."""
+    """Each request fills the smallest bucket that takes it; three at most, in steps of 128, fill better than powers."""
     section = settings(degrees=[1], model={"max_model_len_tokens": 2048})
     record, samples = planted_run(truths=SEED_EXPERIMENT[:1], section=section, blocks=6, requests=21)
     lengths = (100, 130, 700)
@@ -101,9 +103,33 @@ def test_lengths_are_held_against_buckets() -> None:
     assert (prompts.requests, prompts.p50, prompts.p99, prompts.longest) == (126, 130, 700, 700)
     assert prompts.buckets == (256, 768)
     assert prompts.filled == pytest.approx(930 / 1280)
-    assert prompts.filled_by_powers == pytest.approx(930 / (128 + 256 + 1024))
+    assert prompts.compiled == contexts.compiled == (128, 256, 512, 1024, 2048)
+    assert prompts.filled_as_compiled == pytest.approx(930 / (128 + 256 + 1024))
     assert (contexts.buckets, contexts.longest) == ((256, 768), 750)
-    assert contexts.filled_by_powers == pytest.approx(1080 / (256 + 256 + 1024))
+    assert contexts.filled_as_compiled == pytest.approx(1080 / (256 + 256 + 1024))
+
+
+def test_lengths_are_held_against_the_buckets_that_the_servers_had() -> None:
+    """The stack file's, as the record pins them; where it states none, those of the image."""
+    section = settings(degrees=[1], model={"max_model_len_tokens": 2048})
+    pins = {"pair": "vllm-neuron-0.29", **Buckets(prompt_tokens=(128, 256)).pins}
+    record, samples = planted_run(truths=SEED_EXPERIMENT[:1], section=section, blocks=6)
+    record = dataclasses.replace(record, pins=record.pins | pins)
+    prompts, contexts = analyse(record, samples, decide(record, samples)).fillings
+
+    assert (prompts.compiled, contexts.compiled) == ((128, 256, 2048), (2048,))
+    assert prompts.filled_as_compiled == pytest.approx(30 / 128)
+    assert contexts.filled_as_compiled == pytest.approx(80 / 2048)
+
+
+@pytest.mark.parametrize("lengths", [(), (128,), (256, 768)])
+def test_buckets_are_read_back_from_a_record(lengths: tuple[int, ...]) -> None:
+    """An empty list is not the absence of one."""
+    pins = Buckets(prompt_tokens=lengths).pins
+
+    assert set(pins) == {"prompt_buckets"}
+    assert of_pin(pins["prompt_buckets"]) == lengths
+    assert of_pin(pins.get("context_buckets")) is None
 
 
 def test_no_bucket_is_longer_than_the_model() -> None:
@@ -111,7 +137,7 @@ def test_no_bucket_is_longer_than_the_model() -> None:
     (prompts, contexts) = analysed(blocks=6).fillings
 
     assert (prompts.buckets, contexts.buckets) == ((128,), (128,))
-    assert contexts.filled == contexts.filled_by_powers == pytest.approx(80 / 128)
+    assert contexts.filled == contexts.filled_as_compiled == pytest.approx(80 / 128)
 
 
 def test_tokens_that_nobody_counted_need_no_bucket() -> None:

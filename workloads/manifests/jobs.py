@@ -80,6 +80,7 @@ def compile_spec(
     ``run``: name of the experiment. A Job that failed or was stopped does not run again; another run has its own Job.
     """
     serving, cache = site.serving, cache_of(site.pair)
+    buckets = serving.buckets
     mounts = [
         neuron_pod.shared(serving.volume_claim, read_only=False),
         volumes.code(parts),
@@ -87,10 +88,14 @@ def compile_spec(
         neuron_pod.scratch("tmp", "/tmp"),  # noqa: S108 - an emptyDir
     ]
     arguments = [
-        *("--folder", f"{VOLUME_PATH}/{artifacts_folder(site.model, site.pair, server.candidate)}"),
+        *("--folder", f"{VOLUME_PATH}/{artifacts_folder(site.model, site.pair, server.candidate, buckets)}"),
         *("--model", site.model.name),
         *(part for name in expected_files(site.pair, server.degree) for part in ("--expect", name)),
-        *(part for tokens in proof_prompts(site.model, site.pair) for part in ("--prompt-tokens", str(tokens))),
+        *(
+            part
+            for tokens in proof_prompts(site.model, site.pair, buckets)
+            for part in ("--prompt-tokens", str(tokens))
+        ),
         *("--tokens", str(PROOF_TOKENS)),
         *("--cache", cache.path, "--finished", cache.finished),
         *(("--loads-cache",) if cache.is_loaded else ()),
@@ -100,9 +105,9 @@ def compile_spec(
     container: ContainerArgsDict = {
         **neuron_pod.container(site, server),
         "command": ["python", "-m", COMPILING, *arguments, "--"],
-        "args": list(serve_command(site.model, site.pair, server.candidate)),
+        "args": list(serve_command(site.model, site.pair, server.candidate, buckets)),
         "env": neuron_pod.variables(
-            environment(site.model, site.pair, server.candidate) | neuron_pod.user_variables(serving) | python
+            environment(site.model, site.pair, server.candidate, buckets) | neuron_pod.user_variables(serving) | python
         ),
         "volume_mounts": [mount for _, mount in mounts],
     }

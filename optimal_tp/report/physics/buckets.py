@@ -6,10 +6,11 @@ from optimal_tp.measurement.estimate import percent
 from optimal_tp.verdict.analysis import Analysis
 
 BUCKETS_CAPTION: typing.Final = (
-    "Buckets: how long this load was in tokens, and the fewest buckets for its median, 99th percentile and longest"
+    "Buckets: how long this load was in tokens, the fewest buckets for its median, 99th percentile and longest, and "
+    "those that the servers had"
 )
 BUCKETS_HEADS: typing.Final = (
-    *("Length", "Requests", "p50", "p99", "Longest", "Fewest buckets", "Filled", "Filled with powers of two"),
+    *("Length", "Requests", "p50", "p99", "Longest", "Fewest buckets", "Filled", "Compiled", "Filled as compiled"),
 )
 
 
@@ -27,7 +28,8 @@ def bucket_rows(analysis: Analysis) -> tuple[tuple[str, ...], ...]:
             f"{one.longest:,}",
             ", ".join(map(str, one.buckets)),
             percent(one.filled),
-            percent(one.filled_by_powers),
+            ", ".join(map(str, one.compiled)),
+            percent(one.filled_as_compiled),
         )
         for one in analysis.fillings
     )

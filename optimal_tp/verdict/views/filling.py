@@ -4,12 +4,11 @@ import bisect
 import dataclasses
 import typing
 
+from optimal_tp.facts.buckets import PINS, STEP_TOKENS, Kind, compiled, of_pin
+from optimal_tp.facts.engines import Line
+from optimal_tp.facts.versions import PAIRS
 from optimal_tp.measurement.distribution import rank
 from optimal_tp.verdict.evidence import Evidence
-
-STEP_TOKENS = 128
-"""The smallest bucket. The others named here are multiples of it, so that every degree divides them."""
-Kind = typing.Literal["prompt", "context"]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -17,7 +16,6 @@ class Filling:
     """One kind of length over the requests of all blocks, in tokens as the servers counted them."""
 
     kind: Kind
-    """``context`` is a prompt with its whole answer."""
     requests: int
     p50: int
     p99: int
@@ -26,13 +24,20 @@ class Filling:
     """Rising: one for the median, one for the 99th percentile, one for the longest, where these differ."""
     filled: float
     """Share of those buckets that holds tokens, 0 to 1, with each request in the smallest bucket that holds it."""
-    filled_by_powers: float
-    """The same with the powers of two from 128 to the model's length."""
+    compiled: tuple[int, ...]
+    """Those that the servers had, rising."""
+    filled_as_compiled: float
+    """Share of these that holds tokens."""
 
 
-def fillings(evidence: Evidence) -> tuple[Filling, ...]:
-    """Return prompts, then contexts, of the requests that succeeded; nothing where no server counted their tokens."""
+def fillings(evidence: Evidence, pins: typing.Mapping[str, str]) -> tuple[Filling, ...]:
+    """Return prompts, then contexts, of the requests that succeeded; nothing where no server counted their tokens.
+
+    ``pins`` are the run's, with its image and the buckets that its stack file states; without an image NxD Inference's
+    own buckets are meant.
+    """
     most = evidence.settings.model.max_model_len_tokens
+    line: Line = next((pair.line for name, pair in PAIRS.items() if name == pins.get("pair")), "fork-v0")
     sizes = [
         (sample.prompt_tokens, sample.output_tokens)
         for own in evidence.candidates.values()
@@ -41,11 +46,17 @@ def fillings(evidence: Evidence) -> tuple[Filling, ...]:
     ]
     if not sizes:
         return ()
-    prompts, contexts = (prompt for prompt, _ in sizes), (prompt + output for prompt, output in sizes)
-    return _filling("prompt", sorted(prompts), most), _filling("context", sorted(contexts), most)
+    lengths: dict[Kind, list[int]] = {
+        "prompt": sorted(prompt for prompt, _ in sizes),
+        "context": sorted(prompt + output for prompt, output in sizes),
+    }
+    return tuple(
+        _filling(kind, own, most, compiled(of_pin(pins.get(PINS[kind])), line, kind, most))
+        for kind, own in lengths.items()
+    )
 
 
-def _filling(kind: Kind, ordered: typing.Sequence[int], most: int) -> Filling:
+def _filling(kind: Kind, ordered: typing.Sequence[int], most: int, has: tuple[int, ...]) -> Filling:
     p50, p99 = (ordered[rank(len(ordered), percent) - 1] for percent in (50, 99))
     buckets = tuple(sorted({min(-(-tokens // STEP_TOKENS) * STEP_TOKENS, most) for tokens in (p50, p99, ordered[-1])}))
     return Filling(
@@ -56,15 +67,9 @@ def _filling(kind: Kind, ordered: typing.Sequence[int], most: int) -> Filling:
         longest=ordered[-1],
         buckets=buckets,
         filled=_filled(ordered, buckets),
-        filled_by_powers=_filled(ordered, _powers(most)),
+        compiled=has,
+        filled_as_compiled=_filled(ordered, has),
     )
-
-
-def _powers(most: int) -> tuple[int, ...]:
-    found = [STEP_TOKENS]
-    while 2 * found[-1] < most:
-        found.append(2 * found[-1])
-    return (*(each for each in found if each < most), most)
 
 
 def _filled(ordered: typing.Sequence[int], buckets: typing.Sequence[int]) -> float:
