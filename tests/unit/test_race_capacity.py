@@ -1,5 +1,6 @@
 """The fit of a candidate's capacity to its open turns, and which of them are disturbed."""
 
+import dataclasses
 import math
 import random
 
@@ -78,6 +79,21 @@ def test_a_steep_fall_keeps_its_capacity(steepness: float) -> None:
         missed = [rate for rate, share in zip(rates, shares, strict=True) if share < 0.01]
 
         assert max(held, default=-math.inf) - 0.3 < found.log_capacity < min(missed, default=math.inf) + 0.3
+
+
+def test_a_fit_does_not_run_off() -> None:
+    """Six turns of 8B-like servers at p99, from the bench: steps back and forth once ended at a third of the rate."""
+    turns = ((-0.047, 1029, 1029), (0.077, 649, 1166), (-0.166, 914, 914), (-0.049, 1028, 1028), (-0.14, 938, 938))
+    found = fit(
+        [
+            dataclasses.replace(reading(rate, 1.0, counted=counted), asked=0.99, hits=hits)
+            for rate, hits, counted in (*turns, (-0.025, 1052, 1052))
+        ],
+        0.99,
+    )
+
+    assert -0.1 < found.log_capacity < 0.077
+    assert 20 < found.slope < 40
 
 
 def test_the_fitted_share_at_the_capacity_is_the_asked_one() -> None:

@@ -75,6 +75,24 @@ def test_a_disturbed_turn_is_left_out_and_listed() -> None:
     assert found.fits[TP1].log_capacity == pytest.approx(clean.fits[TP1].log_capacity, abs=1e-6)
 
 
+def test_a_capacity_above_which_nothing_holds_is_found() -> None:
+    """Turns a little above it are as bad as disturbed ones; they are not taken for those, and the fit does not run off.
+
+    The bracket, which says so at first, drops out after six blocks.
+    """
+    found = GoodputScoring([TP1], [ASKED], reach=0.15)
+    found.open_with(reading(-0.4, 1.0, None))
+    found.open_with(reading(0.4, 0.0, None))
+    for block in range(24):
+        aside = found.fits[TP1].log_capacity + (0.05 if block % 2 else -0.05)
+        found.add(block, [reading(aside, 1.0 if aside < 0 else 0.0, block)])
+        found.learn([TP1], {TP1: 0})
+
+    assert found.fits[TP1].log_capacity == pytest.approx(0, abs=0.05)
+    assert len(found.scores(TP1, 0)) > 18
+    assert len(found.disturbed()) <= 2
+
+
 def test_turns_of_the_bracket_drop_out() -> None:
     """After six blocks they pull no more: they were taken far from the capacity."""
     alike, other = scoring(6), GoodputScoring([TP1], [ASKED], reach=0.15)

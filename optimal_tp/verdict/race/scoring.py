@@ -99,11 +99,23 @@ class ShareScoring:
             self.fits[candidate] = self._undisturbed_fit(used)
 
     def _undisturbed_fit(self, used: list[Reading]) -> CapacityFit:
-        """Return the fit to ``used`` without disturbed turns; turns beyond suspicion decide which those are."""
+        """Return the fit to ``used`` without disturbed turns; turns beyond suspicion decide which those are.
+
+        Where shares fall steeply, no turn above the capacity is beyond suspicion. So if none of the remaining turns
+        missed the asked share, all of ``used`` decide, unless nothing that they leave misses it either.
+        """
         clear = [one for one in used if one.block is None or one.share >= DISTURBED_SHARE * self.asked]
-        by = fit(clear or used, self.asked)
+        by, sound = self._sound_fit(used, clear or used)
+        if len(sound) < len(used) and all(one.share >= self.asked for one in sound):
+            other, left = self._sound_fit(used, used)
+            return other if any(one.share < self.asked for one in left) else by
+        return by
+
+    def _sound_fit(self, used: list[Reading], judges: list[Reading]) -> tuple[CapacityFit, list[Reading]]:
+        """Return the fit to the turns of ``used`` that the fit to ``judges`` does not call disturbed, and these turns."""
+        by = fit(judges, self.asked)
         sound = [one for one in used if one.block is None or not is_disturbed(one, by)]
-        return by if len(sound) == len(clear) else fit(sound or used, self.asked)
+        return by if len(sound) == len(judges) else fit(sound or used, self.asked), sound
 
     def scores(self, candidate: Candidate, oldest: int) -> dict[int, float]:
         """Return the scores by block, from ``oldest`` on, of the turns that may be compared."""
