@@ -246,7 +246,7 @@ def configure_shared(parser: argparse.ArgumentParser) -> None:
         "--no-ignore-eos", action="store_true", help="for servers that refuse vLLM's ignore_eos; outputs may be shorter"
     )
     access.configure(parser)
-    parser.add_argument("--ready-timeout-seconds", type=float, default=60, metavar="S", help="for /health (default 60)")
+    parser.add_argument("--ready-timeout-seconds", type=float, default=60, metavar="S", help="wait for /health (60)")
     parser.add_argument(
         "--pin", action="append", default=[], metavar="KEY=VALUE", help="what the servers run on, kept with the run"
     )

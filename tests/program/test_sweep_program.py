@@ -201,7 +201,7 @@ REFUSALS: tuple[tuple[str, dict[str, typing.Any], type[Exception], list[str]], .
                 "bytes); "
                 "TP2 needs 30.53 GiB of the 22.35 GiB of each core: weights 30.51 GiB (the model has 32.76 billion "
                 "parameters of 2 bytes) and KV cache 0.02 GiB (2 x 64 layers x 4 heads x 128 x 128 tokens x 1 "
-                "sequences x 2 bytes)) (got [1, 2]); add a degree that fits, lower "
+                "sequence x 2 bytes)) (got [1, 2]); add a degree that fits, lower "
                 "workloads.models[1].model.max_model_len_tokens or max_num_seqs, or choose a larger "
                 "infra.neuron.instance_type"
             ),
