@@ -10,15 +10,13 @@ import pulumi_aws as aws
 import pulumi_kubernetes as kubernetes
 
 from infra.cluster import Cluster, ClusterArgs
+from infra.expectations import expectations
 from infra.karpenter import Karpenter, KarpenterArgs
 from infra.network import Network, NetworkArgs, Subnets, given, made
 from infra.neuron import NeuronPool, NeuronPoolArgs, NeuronScheduling, NeuronSchedulingArgs
 from infra.policies import Place
 from infra.storage import SharedStorage, SharedStorageArgs, access_point
 from optimal_tp.errors import SettingsError
-from optimal_tp.facts.names import NODE_POOL, SCHEDULER
-from optimal_tp.facts.versions import KARPENTER, NEURON
-from optimal_tp.servers.node_pool import EFS_STARTUP_TAINT
 from optimal_tp.settings import first_up, sizing
 from optimal_tp.settings.aws.existing import ExistingCluster
 from optimal_tp.settings.described.line_numbers import placed
@@ -50,29 +48,6 @@ class ClusterOutputs(typing.TypedDict):
     """Karpenter's NodePool that launches the Neuron nodes."""
     prices: pulumi.Input[list[str]]
     """Every price in use, with its source and date, the Neuron node's first."""
-
-
-def expectations(settings: InfraSettings, existing: ExistingCluster, *, ending: str) -> list[str]:
-    """Return one sentence for each thing that the program expects on ``existing`` and would create in a new cluster.
-
-    ``ending`` ends the names of this stack's nodes.
-    """
-    zones = ", ".join(settings.neuron.zones)
-    karpenter = f"Karpenter {KARPENTER.version} or newer 1.x and its resource definitions"
-    chart = f"the Neuron chart {NEURON.version} or newer: device plugin, scheduler extension and {SCHEDULER}, all ready"
-    driver = f"the EFS CSI driver, which removes the startup taint {EFS_STARTUP_TAINT['key']} (2.3.0 or newer)"
-    gate = ", with its feature gate NodeOverlay enabled" if settings.neuron.karpenter_needs_a_price else ""
-    return [
-        f"expected: cluster {existing.cluster_name}, with nodes for pods that are not Neuron's",
-        f"expected: {karpenter}{gate}",
-        f"expected: {chart}",
-        f"expected: {driver}",
-        f"expected: file system {existing.file_system_id} with a mount target in {zones} that the nodes may reach",
-        f"expected: OIDC provider {existing.oidc_provider_arn} in IAM, with audience sts.amazonaws.com",
-        f"expected: instance profile {existing.instance_profile}, whose role may join the cluster as a node",
-        f"expected: no NodePool {NODE_POOL}{ending} of another stack (another serving.namespace gives it another name)",
-        "expected: a network plugin that enforces NetworkPolicy (vpc-cni 1.21.2, 1.22.3 or newer: enableNetworkPolicy)",
-    ]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -66,17 +66,18 @@ def test_a_new_project_has_its_own_name_and_the_whole_stack_file(project: Projec
 
     assert (made["name"], made["description"], made["main"]) == ("mine", "Ours", "optimal-tp")
     assert "template" not in made
-    assert (project.folder / "Pulumi.dev.yaml").read_bytes() == (ROOT / "Pulumi.dev.yaml").read_bytes()
+    assert (project.folder / "Pulumi.dev.yaml").read_bytes() == (ROOT / "template" / "Pulumi.dev.yaml").read_bytes()
 
 
 def test_the_program_runs_in_it_and_tells_a_mistake_without_a_traceback(project: Project) -> None:
     """It reads its settings under its own name; what is wrong with them is one sentence."""
     path = project.folder / "Pulumi.dev.yaml"
-    # One line more than the program's own file, which is not the one that is wrong.
-    text = "# ours\n" + path.read_text(encoding="utf-8").replace("budget_usd: 20", "budget_usd: 1")
+    # Some lines more than the program's own file, which is not the one that is wrong.
+    text = "# one\n# two\n# three\n" + path.read_text(encoding="utf-8").replace("budget_usd: 20", "budget_usd: 1")
     path.write_text(text, encoding="utf-8")
-    line = text[: text.index("budget_usd: 1")].count("\n") + 1
     project.pulumi("stack", "init", "dev")
+    text = path.read_text(encoding="utf-8")  # which Pulumi has written anew
+    line = text[: text.index("budget_usd: 1")].count("\n") + 1
     status, said = project.pulumi("preview", "--stack", "dev")
 
     assert status != 0

@@ -2,7 +2,7 @@
 
 import pytest
 
-from infra.platform import expectations
+from infra.expectations import expectations
 from optimal_tp.settings.infra import parse_infra
 from tests.fakes_stack_files import EXISTING, stack_config
 from tests.fakes_workloads import on_existing, order, program
