@@ -112,7 +112,7 @@ class ShareScoring:
         return by
 
     def _sound_fit(self, used: list[Reading], judges: list[Reading]) -> tuple[CapacityFit, list[Reading]]:
-        """Return the fit to the turns of ``used`` that the fit to ``judges`` does not call disturbed, and these turns."""
+        """Return the fit to those turns of ``used`` that the fit to ``judges`` finds undisturbed, and the turns."""
         by = fit(judges, self.asked)
         sound = [one for one in used if one.block is None or not is_disturbed(one, by)]
         return by if len(sound) == len(judges) else fit(sound or used, self.asked), sound
