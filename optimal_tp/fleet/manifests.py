@@ -9,7 +9,7 @@ import typing
 from optimal_tp.account.stack_outputs import by_command, with_outputs
 from optimal_tp.errors import Problem, SettingsError, or_problems, shown
 from optimal_tp.facts import names
-from optimal_tp.facts.buckets import PINS, of_pin
+from optimal_tp.facts.bucketing import PINS, of_pin
 from optimal_tp.facts.hardware import INSTANCE_TYPES, chips_of, cores_held
 from optimal_tp.fleet import scaling
 from optimal_tp.fleet.planning import Carried

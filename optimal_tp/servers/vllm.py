@@ -7,7 +7,7 @@ import math
 import re
 import typing
 
-from optimal_tp.facts.buckets import Kind, compiled
+from optimal_tp.facts.bucketing import Kind, compiled
 from optimal_tp.facts.candidates import Candidate
 from optimal_tp.facts.engines import MEMORY_UTILISATION, Line
 from optimal_tp.facts.versions import ImageAndAmi

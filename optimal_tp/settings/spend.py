@@ -5,7 +5,7 @@ import typing
 
 import pydantic
 
-from optimal_tp.facts.buckets import PINS, STEP_TOKENS, Kind, as_pin
+from optimal_tp.facts.bucketing import PINS, STEP_TOKENS, Kind, as_pin
 from optimal_tp.facts.known import SHAPES
 from optimal_tp.facts.names import NAMESPACE
 from optimal_tp.settings.parser import Section, broken, parse, shape

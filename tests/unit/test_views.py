@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 
-from optimal_tp.facts.buckets import of_pin
+from optimal_tp.facts.bucketing import of_pin
 from optimal_tp.measurement.run_audit import audit_run
 from optimal_tp.settings.spend import Buckets
 from optimal_tp.verdict.analysis import Analysis, analyse

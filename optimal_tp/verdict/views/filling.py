@@ -4,7 +4,7 @@ import bisect
 import dataclasses
 import typing
 
-from optimal_tp.facts.buckets import PINS, STEP_TOKENS, Kind, compiled, of_pin
+from optimal_tp.facts.bucketing import PINS, STEP_TOKENS, Kind, compiled, of_pin
 from optimal_tp.facts.engines import Line
 from optimal_tp.facts.versions import PAIRS
 from optimal_tp.measurement.distribution import rank
