@@ -110,7 +110,7 @@ class Experiment:
             )
             for (_, asked), hits, early in zip(self.truth.asks, told.hits, told.early, strict=True)
         )
-        return dataclasses.replace(first, others=tuple(others))
+        return dataclasses.replace(first, others=tuple(others)) if others else first
 
     def search(self) -> list[Candidate]:
         """Bracket every candidate; return those that hold the limits at some rate."""

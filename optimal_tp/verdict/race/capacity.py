@@ -1,6 +1,7 @@
 """A candidate's capacity, by a fit: the rate at which just the asked share of requests holds every limit."""
 
 import dataclasses
+import functools
 import math
 import typing
 
@@ -75,6 +76,7 @@ LEAST_VARIANCE = 0.6
 move its score without bound."""
 
 
+@functools.cache
 def _logit(share: float) -> float:
     return math.log(share / (1 - share))
 

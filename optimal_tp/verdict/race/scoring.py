@@ -2,6 +2,7 @@
 
 import collections.abc
 import dataclasses
+import math
 import statistics
 import typing
 
@@ -164,7 +165,8 @@ class ShareScoring:
         freedom = len(scores) - len(starts)
         if len(own) < len(scores) or freedom < 1:
             return False
-        squares = sum(len(values) * statistics.pvariance(values) for values in starts.values())
+        means = {start: statistics.fmean(values) for start, values in starts.items()}
+        squares = math.fsum((value - means[start]) ** 2 for start, values in starts.items() for value in values)
         bound = WANDERING * float(scipy.special.fdtri(freedom, len(own), 0.99))
         return squares / freedom > bound * statistics.fmean(own)
 
@@ -198,6 +200,8 @@ class GoodputScoring:
     def _binding(self, candidate: Candidate) -> ShareScoring:
         """Return the scoring with the least capacity, among missed shares if any: for others it is only a guess."""
         every = list(self._by.values())
+        if len(every) == 1:
+            return every[0]
         fitted = [each for each in every if candidate in each.fits]
         missed = [each for each in fitted if each.is_missed(candidate)]
         return min(missed or fitted, key=lambda each: each.fits[candidate].log_capacity, default=every[0])
