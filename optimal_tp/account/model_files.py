@@ -35,7 +35,9 @@ class ModelFiles:
         ``store`` creates an S3 client when one is needed.
         """
         self._token = token
-        self._store = functools.partial(_s3, profile) if store is None else store
+        self._store: collections.abc.Callable[[], S3Client] = functools.partial(_s3, profile)
+        if store is not None:
+            self._store = store
 
     def __call__(self, address: str) -> bytes:
         """Return the content at ``address``.
