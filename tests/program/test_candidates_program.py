@@ -90,7 +90,7 @@ def test_a_batch_that_does_not_fit_is_a_word_with_its_arithmetic() -> None:
     ((candidate, gate),) = model.gates.items()
 
     assert (candidate, gate.gate) == (Candidate(1, 2048), "no-fit")
-    assert "x 2048 sequences x 2 bytes" in gate.reason
+    assert "x 2,048 sequences x 2 bytes" in gate.reason
     assert list(model.targets) == [SMALL, Candidate(2), Candidate(4)]
     assert recording.outputs["plan"][-1] == f"TP1-B2048 is not measured (no-fit): {gate.reason}"
 
