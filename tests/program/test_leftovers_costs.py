@@ -601,7 +601,10 @@ def test_the_report_has_sum_sources_and_commands(capsys: pytest.CaptureFixture[s
     assert lines[0] == "account 123456789012, region us-east-2"
     assert "left: NAT gateway" in "\n".join(lines)
     assert [line for line in lines if line.startswith(("left:", "kept:")) and "remove it with: aws " not in line] == []
-    assert any(re.fullmatch(r"in total [\d.]+ USD a month, without \d+ of \d+, for want of a known price", each) for each in lines)
+    assert any(
+        re.fullmatch(r"in total [\d.]+ USD a month, without \d+ of \d+, for want of a known price", each)
+        for each in lines
+    )
     assert "prices from cloudburn.io, aws-kms-pricing, 2026-03-14" in lines
 
 
