@@ -6,6 +6,7 @@ import dataclasses
 import itertools
 import math
 import random
+import typing
 
 import numpy as np
 
@@ -230,17 +231,15 @@ def main() -> None:
     options = parser.parse_args()
     asked = itertools.repeat(options.experiments), itertools.repeat(options.seed)
     ends = [each for each in proofs.ROWS if options.only in f"proof, {each[0]}"]
+    tables: tuple[tuple[str, typing.Callable[..., str], tuple[list[typing.Any], ...]], ...] = (
+        (HEAD, row, ([one for one in truths() if options.only in one.name],)),
+        (saturated.HEAD, saturated.row, ([one for one in saturated.ROWS if options.only in one.name],)),
+        (proofs.HEAD, proofs.row, ([name for name, _ in ends], [each for _, each in ends])),
+        (gates.HEAD, gates.row, ([one for one in gates.ROWS if options.only in one.name],)),
+    )
     with concurrent.futures.ProcessPoolExecutor(2) as pool:
-        tables = (
-            (HEAD, pool.map(row, [each for each in truths() if options.only in each.name], *asked)),
-            (
-                saturated.HEAD,
-                pool.map(saturated.row, [one for one in saturated.ROWS if options.only in one.name], *asked),
-            ),
-            (proofs.HEAD, pool.map(proofs.row, [name for name, _ in ends], [each for _, each in ends], *asked)),
-            (gates.HEAD, pool.map(gates.row, [one for one in gates.ROWS if options.only in one.name], *asked)),
-        )
-        for head, lines in tables:
+        begun = [(head, pool.map(work, *rows, *asked)) for head, work, rows in tables if rows[0]]
+        for head, lines in begun:
             print(f"{head}\n| --- |{' ---: |' * (head.count('|') - 2)}", flush=True)
             for line in lines:
                 print(line, flush=True)

@@ -2,6 +2,7 @@
 
 import bisect
 import dataclasses
+import functools
 import math
 import typing
 
@@ -46,7 +47,8 @@ class Gate:
         chances = np.full(MOST_TURNS, self.mean)
         chances += self.apart * (draw.integers(0, 2, MOST_TURNS) - 0.5)
         if self.walk:
-            chances = _around(self.mean, self.walk * _autoregressive(self.walk_memory, draw), self.walk)
+            effects = self.walk * _autoregressive(self.walk_memory, draw)
+            chances = scipy.special.expit(_level(self.mean, self.walk) + effects)
         hits = draw.random((MOST_TURNS, REQUESTS)) < chances[:, None]
         if self.resemblance:
             # Each request is as the one before it, but for so many that are drawn anew.
@@ -67,16 +69,16 @@ def _autoregressive(memory: float, draw: np.random.Generator) -> Shares:
     return found
 
 
-def _around(mean: float, effects: Shares, spread: float) -> Shares:
-    """Return chances whose logits differ by ``effects`` of a normal ``spread``, and whose mean is ``mean``."""
+@functools.cache
+def _level(mean: float, spread: float) -> float:
+    """Return the logit around which normal ``spread`` leaves chances with that ``mean``."""
     nodes, weights = np.polynomial.hermite_e.hermegauss(40)
     low, high = -10.0, 20.0
     while high - low > 1e-9:  # noqa: PLR2004 - bisection to rounding
         level = (low + high) / 2
         too_low = float(weights @ scipy.special.expit(level + spread * nodes)) < mean * float(weights.sum())
         low, high = (level, high) if too_low else (low, level)
-    found: Shares = scipy.special.expit(low + effects)
-    return found
+    return low
 
 
 ROWS: typing.Final = (
