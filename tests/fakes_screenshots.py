@@ -51,6 +51,10 @@ SHOTS: typing.Final[dict[str, Shot]] = {
 }
 
 
+TAKEN_ONCE: typing.Final = frozenset({"report-before.png"})
+"""The page as commit 1690e7d drew it, shown by docs/decisions/0085-the-report-redrawn.md: its code is gone."""
+
+
 def page(folder: pathlib.Path) -> pathlib.Path:
     """Return the page that is shown, written into ``folder``."""
     record, samples = crossing_run(LOOSE_MS)
