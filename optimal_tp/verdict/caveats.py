@@ -93,9 +93,9 @@ def _undisturbed(case: "Case", unproven: Candidate | None) -> typing.Iterator[st
         turns, known = len(case.evidence.candidates[candidate].turns), bad[candidate]
         if known or (candidate == unproven and asked >= TAIL):
             most = 1.0 if known == turns else scipy.special.betaincinv(known + 1, turns - known, confidence)
-            parts.append(f"{known} of {plural(turns, 'turn')} of {candidate.name} (at most {percent(float(most))})")
+            parts.append(f"{known} of {plural(turns, 'turn')} of {candidate.name}, at most {percent(float(most))}")
     if parts:
-        yield f"in undisturbed operation: {', '.join(parts)} were far too slow for their rate and were left out"
+        yield f"in undisturbed operation: turns far too slow for their rate are left out ({'; '.join(parts)})"
 
 
 def _too_high(case: "Case") -> typing.Iterator[str]:

@@ -75,8 +75,8 @@ def test_disturbed_turns_are_counted() -> None:
     (said,) = caveats(with_starts(recorder.record(PAIR, SECTION), 3), recorder.samples)
 
     assert said == (
-        "in undisturbed operation: 2 of 24 turns of TP1 (at most 24 %), 1 of 24 turns of TP2 (at most 18.3 %) were far "
-        "too slow for their rate and were left out"
+        "in undisturbed operation: turns far too slow for their rate are left out (2 of 24 turns of TP1, at most 24 %; "
+        "1 of 24 turns of TP2, at most 18.3 %)"
     )
 
 
@@ -144,8 +144,8 @@ def test_a_tail_that_was_not_proven_is_that_of_undisturbed_operation() -> None:
 
     assert chosen.proof is None
     assert said == (
-        f"in undisturbed operation: 0 of 24 turns of {chosen.name} (at most 11.7 %) were far too slow for their rate "
-        "and were left out"
+        "in undisturbed operation: turns far too slow for their rate are left out "
+        f"(0 of 24 turns of {chosen.name}, at most 11.7 %)"
     )
 
 
