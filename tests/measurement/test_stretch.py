@@ -151,5 +151,5 @@ def test_a_stop_cuts_a_turn_short() -> None:
     assert (done.whole, whole.whole) == (False, True)
     assert 5 < len(samples) < 30
     assert audit_turn(turn, samples, Expected())[0] == (
-        "the turn ended before its 1000 counted requests did; the finished ones do not represent the rest"
+        "the turn ended before its 1,000 counted requests did; the finished ones do not represent the rest"
     )
