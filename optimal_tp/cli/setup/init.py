@@ -13,6 +13,7 @@ import argparse
 import collections.abc
 import dataclasses
 import datetime as dt
+import functools
 import json
 import os
 import pathlib
@@ -24,7 +25,7 @@ import yaml
 
 from optimal_tp.account.model_files import ModelFiles
 from optimal_tp.cli.terminal import output
-from optimal_tp.errors import Problem, SettingsError, StorageFailed
+from optimal_tp.errors import Problem, SettingsError, StorageFailed, or_problems
 from optimal_tp.facts.hardware import INSTANCE_TYPES, InstanceTypeName
 from optimal_tp.fleet.demand import parse_limit
 from optimal_tp.plan.model_sizes import Read
@@ -41,9 +42,9 @@ _QUESTIONS: typing.Final = (
     ("usd_per_hour", "What you pay for one node and hour, in USD", None),
     ("budget_usd", "The most that the experiment may cost, in USD", "20"),
     ("model", "Model and its commit on Hugging Face (owner/name@commit)", Model().name),
-    ("limit", "Latency limit", "p99_total_ms=400"),
+    ("limit", "Latency limits, with spaces between them", "p99_total_ms=400"),
 )
-"""Option, question, and default answer; None if there is no default."""
+"""Option, question, and default answer; None if there is no default. Each limit has a line of its answer."""
 _AMOUNTS: typing.Final = ("usd_per_hour", "budget_usd")
 _COMMIT: typing.Final = re.compile("[0-9a-f]{40}")
 _LIMITS = {
@@ -78,7 +79,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add("--usd-per-hour", type=float, metavar="USD", help="price of one node and hour")
     add("--budget-usd", type=float, metavar="USD", help="the most that the experiment may cost")
     add("--model", metavar="NAME@COMMIT", help=f"model to serve, pinned to a commit (default {Model().name})")
-    add("--limit", metavar="LIMIT", help="latency limit (default p99_total_ms=400); also ttft, tpot")
+    limit = "latency limit (default p99_total_ms=400); also ttft, tpot; repeat it for several"
+    add("--limit", action="append", metavar="LIMIT", help=limit)
     add("--instance-type", choices=tuple(INSTANCE_TYPES), default="trn2.3xlarge", help="default %(default)s")
     add("--folder", type=pathlib.Path, default=pathlib.Path(), help="folder for the file (default: here)")
 
@@ -129,12 +131,16 @@ def answered(
     for name, question, default in _QUESTIONS:
         given = getattr(options, name)
         if given is not None:
-            found[name] = f"{given:g}" if isinstance(given, float) else given
+            found[name] = (
+                "\n".join(given) if isinstance(given, list) else f"{given:g}" if isinstance(given, float) else given
+            )
         elif ask is not None:
             hint = "" if default is None else f" [{default or 'none'}]"
             found[name] = ask(f"{question}{hint}: ").strip() or (default or "")
         elif default is not None:
             found[name] = default
+    if ask is not None and options.limit is None:
+        found["limit"] = "\n".join(found["limit"].split())
     problems = {
         name: [Problem(path=_option(name), value=None, rule="must be set without a terminal")]
         for name, *_ in _QUESTIONS
@@ -187,11 +193,16 @@ def _model_problems(text: str) -> list[Problem]:
 
 
 def _limit_problems(text: str) -> list[Problem]:
-    try:
-        parse_limit(text)
-    except SettingsError as error:
-        return list(error.problems)
-    return []
+    """Return the faults of the limits, each on its line of ``text``."""
+    problems: list[Problem] = []
+    metrics: set[str] = set()
+    for line in text.split("\n"):
+        limit = or_problems(functools.partial(parse_limit, line), problems)
+        if limit is not None and limit.metric in metrics:
+            problems.append(Problem(path="--limit", value=line, rule="must limit each metric once"))
+        elif limit is not None:
+            metrics.add(limit.metric)
+    return problems
 
 
 def _option(name: str) -> str:
@@ -216,7 +227,7 @@ def stack_text(answers: collections.abc.Mapping[str, str], kind: str, *, stack: 
     other = f"{region}{'b' if zone.endswith('a') else 'a'}"
     reserved = answers["reservation"]
     capacity = "[reserved]" if reserved else "[on-demand]"
-    limit = parse_limit(answers["limit"])
+    limits = "\n".join(_limit_lines(each) for each in answers["limit"].split("\n"))
     today = dt.datetime.now(dt.UTC).date().isoformat()
     return f"""# yaml-language-server: $schema={schema}
 # Written by optimal-tp init. Every key, its range and default: optimal-tp settings explain infra
@@ -240,12 +251,19 @@ config:
     {_model_line(answers["model"])}
     degrees: [1, 2, 4]
     limits:
-      # {limit.percent:g} % of the requests must take at most {limit.at_most_ms:g} ms, {_LIMITS[limit.metric]}.
-      {limit.metric}: {{ percentile: {limit.percent:g}, at_most_ms: {limit.at_most_ms:g} }}
+{limits}
   optimal-tp:spend:
     # The preview refuses an experiment that is expected to cost more, and a guard stops the servers before that.
     budget_usd: {answers["budget_usd"]}
 """
+
+
+def _limit_lines(answer: str) -> str:
+    """Return the two lines of a limit: what it means, and its key."""
+    limit = parse_limit(answer)
+    return f"""\
+      # {limit.percent:g} % of the requests must take at most {limit.at_most_ms:g} ms, {_LIMITS[limit.metric]}.
+      {limit.metric}: {{ percentile: {limit.percent:g}, at_most_ms: {limit.at_most_ms:g} }}"""
 
 
 def _model_line(answer: str) -> str:

@@ -1,0 +1,66 @@
+"""``optimal-tp init``: its answers, its defaults, and the stack file that it writes."""
+
+import pathlib
+import sys
+import typing
+
+import pytest
+import yaml
+
+from optimal_tp.__main__ import main
+
+ANSWERS: typing.Final = {
+    "--zone": "ap-southeast-4c",
+    "--network": "198.51.100.7/32",
+    "--usd-per-hour": "2.25",
+    "--budget-usd": "20",
+}
+
+
+def words(folder: pathlib.Path, *more: str, **changed: str) -> list[str]:
+    """Return an init in ``folder`` with sound answers, those in ``changed`` instead, and ``more`` words."""
+    answers = {**ANSWERS, **{f"--{name.replace('_', '-')}": value for name, value in changed.items()}}
+    return ["init", *(word for pair in answers.items() for word in pair), "--folder", str(folder), *more]
+
+
+def written(folder: pathlib.Path, section: str) -> typing.Any:
+    """Return a section of the file that init wrote."""
+    return yaml.safe_load((folder / "Pulumi.dev.yaml").read_text(encoding="utf-8"))["config"][f"optimal-tp:{section}"]
+
+
+def answer_at_a_terminal(monkeypatch: pytest.MonkeyPatch, *answers: str) -> None:
+    """Give ``answers`` to the questions, in their order."""
+    lines = iter(answers)
+    monkeypatch.setattr(sys.stdin, "isatty", lambda: True, raising=False)
+    monkeypatch.setattr(sys.stdin, "readline", lambda: next(lines) + "\n", raising=False)
+
+
+BOTH_LIMITS: typing.Final = {
+    "ttft_ms": {"percentile": 99, "at_most_ms": 450},
+    "tpot_ms": {"percentile": 99, "at_most_ms": 40},
+}
+
+
+def test_every_limit_is_written(tmp_path: pathlib.Path) -> None:
+    """The last one does not replace those before it."""
+    assert main(words(tmp_path, "--limit", "p99_ttft_ms=450", "--limit", "p99_tpot_ms=40")) == 0
+    assert written(tmp_path, "workloads")["limits"] == BOTH_LIMITS
+
+
+def test_a_terminal_takes_several_limits(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With spaces between them."""
+    answer_at_a_terminal(monkeypatch, "", "", "p99_ttft_ms=450  p99_tpot_ms=40")
+
+    assert main(words(tmp_path)) == 0
+    assert written(tmp_path, "workloads")["limits"] == BOTH_LIMITS
+
+
+def test_every_bad_limit_is_named(tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Also a second one of the same metric, for which a stack file has no place."""
+    limits = ("p99_ttft_ms=450", "p95_ttft_ms=300", "p95=250ms")
+
+    assert main(words(tmp_path, *(word for each in limits for word in ("--limit", each)))) == 2
+    assert [line.partition(";")[0] for line in capsys.readouterr().err.splitlines()] == [
+        "--limit: must limit each metric once (got 'p95_ttft_ms=300')",
+        ("--limit: must be a percentile, a metric (total, ttft or tpot) and a limit above 0 in ms (got 'p95=250ms')"),
+    ]
