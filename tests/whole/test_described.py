@@ -274,7 +274,7 @@ def test_init_names_every_bad_answer_at_once(tmp_path: pathlib.Path, capsys: pyt
 @pytest.mark.parametrize(
     ("answer", "rule"),
     [
-        (("--zone", "us-east-2a"), "--instance-type: must be offered in us-east-2; "),
+        (("--zone", "us-east-2a"), "--zone: must lie in a region that offers trn2.3xlarge: on 2026-10-03 only "),
         (("--budget-usd", "0.01"), "--budget-usd: must cover the expected cost, "),
     ],
 )

@@ -64,3 +64,41 @@ def test_every_bad_limit_is_named(tmp_path: pathlib.Path, capsys: pytest.Capture
         "--limit: must limit each metric once (got 'p95_ttft_ms=300')",
         ("--limit: must be a percentile, a metric (total, ttft or tpot) and a limit above 0 in ms (got 'p95=250ms')"),
     ]
+
+
+def test_a_word_for_an_amount_hides_no_other_bad_answer(
+    tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Nor does a zone whose region has no Trainium2: all are told at once, in the order of the questions."""
+    bad = {
+        "zone": "us-east-1a",
+        "network": "0.0.0.0/0",
+        "reservation": "lr-1",
+        "usd_per_hour": "two",
+        "budget_usd": "x",
+    }
+
+    assert main(words(tmp_path, **bad, model="Qwen/Qwen3-8B", limit="p95=250ms")) == 2
+    lines = capsys.readouterr().err.splitlines()
+    assert [line.partition(": ")[0] for line in lines] == [
+        *("--zone", "--network", "--reservation", "--usd-per-hour", "--budget-usd", "--model", "--limit")
+    ]
+    assert lines[0] == (
+        "--zone: must lie in a region that offers trn2.3xlarge: on 2026-10-03 only ap-southeast-4, ap-south-2, "
+        "sa-east-1 did (got 'us-east-1a'); choose one of these regions; docs/get-started/aws.md says how to add "
+        "another region"
+    )
+    assert lines[4] == "--budget-usd: must be a number above 0 (got 'x')"
+
+
+def test_a_zone_of_the_other_type_names_it(tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Ohio has only the larger type."""
+    assert main(words(tmp_path, zone="us-east-2a")) == 2
+    assert "; choose one of these regions, or --instance-type trn2.48xlarge; " in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("said", "usd"), [("2.25", 2.25), ("1e1", 10), ("1_0", 10)])
+def test_an_amount_is_written_as_a_number(said: str, usd: float, tmp_path: pathlib.Path) -> None:
+    """YAML reads 1e1 as a word."""
+    assert main(words(tmp_path, usd_per_hour=said, budget_usd="200")) == 0
+    assert written(tmp_path, "infra")["neuron"]["price"]["usd_per_hour"] == usd

@@ -26,7 +26,7 @@ import yaml
 from optimal_tp.account.model_files import ModelFiles
 from optimal_tp.cli.terminal import output
 from optimal_tp.errors import Problem, SettingsError, StorageFailed, or_problems
-from optimal_tp.facts.hardware import INSTANCE_TYPES, InstanceTypeName
+from optimal_tp.facts.hardware import INSTANCE_TYPES, OFFERINGS_READ_ON, InstanceTypeName
 from optimal_tp.fleet.demand import parse_limit
 from optimal_tp.plan.model_sizes import Read
 from optimal_tp.plan.stack import compose
@@ -46,6 +46,7 @@ _QUESTIONS: typing.Final = (
 )
 """Option, question, and default answer; None if there is no default. Each limit has a line of its answer."""
 _AMOUNTS: typing.Final = ("usd_per_hour", "budget_usd")
+_ZONE: typing.Final = re.compile(r"[a-z]+(-[a-z]+)+-\d+[a-z]")
 _COMMIT: typing.Final = re.compile("[0-9a-f]{40}")
 _LIMITS = {
     "total_latency_ms": "from send to last token",
@@ -76,8 +77,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add("--zone", help="availability zone of the Trainium2 capacity")
     add("--network", metavar="CIDR", help="network that may reach the cluster's API")
     add("--reservation", metavar="ID", help="capacity reservation or Capacity Block; empty: on demand")
-    add("--usd-per-hour", type=float, metavar="USD", help="price of one node and hour")
-    add("--budget-usd", type=float, metavar="USD", help="the most that the experiment may cost")
+    add("--usd-per-hour", metavar="USD", help="price of one node and hour")
+    add("--budget-usd", metavar="USD", help="the most that the experiment may cost")
     add("--model", metavar="NAME@COMMIT", help=f"model to serve, pinned to a commit (default {Model().name})")
     limit = "latency limit (default p99_total_ms=400); also ttft, tpot; repeat it for several"
     add("--limit", action="append", metavar="LIMIT", help=limit)
@@ -131,9 +132,7 @@ def answered(
     for name, question, default in _QUESTIONS:
         given = getattr(options, name)
         if given is not None:
-            found[name] = (
-                "\n".join(given) if isinstance(given, list) else f"{given:g}" if isinstance(given, float) else given
-            )
+            found[name] = "\n".join(given) if isinstance(given, list) else given
         elif ask is not None:
             hint = "" if default is None else f" [{default or 'none'}]"
             found[name] = ask(f"{question}{hint}: ").strip() or (default or "")
@@ -149,6 +148,10 @@ def answered(
     for name in _AMOUNTS:
         if name in found and not _is_amount(found[name]):
             problems[name] = [Problem(path=_option(name), value=found[name], rule="must be a number above 0")]
+        elif name in found:
+            found[name] = f"{float(found[name]):.12g}"  # as YAML reads it
+    if "zone" in found:
+        problems["zone"] = _zone_problems(found["zone"], options.instance_type)
     problems["model"] = _model_problems(found.get("model", ""))
     problems["limit"] = _limit_problems(found.get("limit", ""))
     stand_ins = _stand_ins(options.instance_type)
@@ -170,11 +173,23 @@ def _by_option(problems: collections.abc.Iterable[Problem], given: collections.a
         name = next((name for start, name in _ASKED_FOR.items() if each.path.startswith(start)), None)
         own = each
         if name is not None:
-            value = each.value if name in _AMOUNTS else given.get(name, each.value)
+            value = each.value if name in (*_AMOUNTS, "limit") else given.get(name, each.value)
             own = dataclasses.replace(each, path=_option(name), value=value, file="", line=None)
         found.setdefault(str(own), own)
     order = [_option(name) for name, *_ in _QUESTIONS]
     return sorted(found.values(), key=lambda each: order.index(each.path) if each.path in order else -1)
+
+
+def _zone_problems(zone: str, kind: InstanceTypeName) -> list[Problem]:
+    """Return the fault of a zone whose region does not offer the instance type; its form is the file's to check."""
+    region, offered = zone[:-1], INSTANCE_TYPES[kind].offered
+    if region in offered or _ZONE.fullmatch(zone) is None:
+        return []
+    rule = f"must lie in a region that offers {kind}: on {OFFERINGS_READ_ON} only {', '.join(offered)} did"
+    others = [name for name, facts in INSTANCE_TYPES.items() if region in facts.offered]
+    remedy = f"choose one of these regions{''.join(f', or --instance-type {name}' for name in others)}"
+    remedy += "; docs/get-started/aws.md says how to add another region"
+    return [Problem(path="--zone", value=zone, rule=rule, remedy=remedy)]
 
 
 def _model_problems(text: str) -> list[Problem]:
