@@ -199,7 +199,7 @@ def test_init_writes_a_stack_file_that_passes(
     written = yaml.safe_load(pathlib.Path("Pulumi.dev.yaml").read_text(encoding="utf-8"))
     jsonschema.Draft7Validator(json.loads(pathlib.Path(STACK_SCHEMA).read_text(encoding="utf-8"))).validate(written)
     assert main(["init", *ANSWERS]) == 2
-    assert "init never overwrites one (got 'dev'); Pulumi.dev.yaml exists" in capsys.readouterr().err
+    assert "init never overwrites one (got 'dev'); Pulumi.dev.yaml exists: add --stack NAME" in capsys.readouterr().err
 
 
 def test_each_image_pair_is_explained(capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,6 +1,8 @@
 """``optimal-tp init``: its answers, its defaults, and the stack file that it writes."""
 
 import pathlib
+import shlex
+import shutil
 import sys
 import typing
 
@@ -8,6 +10,8 @@ import pytest
 import yaml
 
 from optimal_tp.__main__ import main
+from optimal_tp.cli.terminal.argument_parser import parser_of, top
+from tests.fakes_tree import ROOT, tracked
 
 ANSWERS: typing.Final = {
     "--zone": "ap-southeast-4c",
@@ -102,3 +106,36 @@ def test_an_amount_is_written_as_a_number(said: str, usd: float, tmp_path: pathl
     """YAML reads 1e1 as a word."""
     assert main(words(tmp_path, usd_per_hour=said, budget_usd="200")) == 0
     assert written(tmp_path, "infra")["neuron"]["price"]["usd_per_hour"] == usd
+
+
+def examples(text: str) -> list[list[str]]:
+    """Return the words of each init in the examples of a help."""
+    lines = text.partition("Example")[2].replace("\\\n", " ").splitlines()
+    return [
+        shlex.split(line.partition("  a ")[0]) for line in map(str.strip, lines) if line.startswith("optimal-tp init")
+    ]
+
+
+EXAMPLES: typing.Final = examples(parser_of("init").format_help())
+
+
+def test_the_first_help_has_an_example_of_init() -> None:
+    """One of those that are run below."""
+    assert [each in EXAMPLES for each in examples(top().format_help())] == [True]
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=["asks", "answered"])
+def test_an_example_works_in_a_fresh_clone(
+    example: list[str], tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Where the stack files of the repository stand; what is asked is answered at a terminal."""
+    for path in tracked("Pulumi*.yaml"):
+        if path.parent == ROOT:
+            shutil.copy(path, tmp_path)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PATH", "")
+    answer_at_a_terminal(monkeypatch, "ap-southeast-4c", "198.51.100.7/32", "", "2.25", "", "", "")
+
+    assert main(example[1:]) == 0
+    assert main(["settings", "check", "--stack", "mine"]) == 0
+    assert "Pulumi.mine.yaml: the form is right" in capsys.readouterr().out

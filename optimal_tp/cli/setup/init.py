@@ -3,9 +3,9 @@ r"""Write a stack file for AWS from seven answers: zone, network, reservation, p
 Without a terminal, give every answer as an option. An existing file is never overwritten. The sizes of a model that is
 not known by name are read from its hub, with HF_TOKEN if that is set.
 Exit status: 0 written, 2 answers that break a rule, all named at once, or the file exists, 5 it cannot be written.
-Example: optimal-tp init
-  optimal-tp init --zone ap-southeast-4c --network 198.51.100.7/32 --reservation cr-0123456789abcdef0 \
-    --usd-per-hour 2.25 --budget-usd 20 --limit p99_total_ms=400 \
+Example: optimal-tp init --stack mine
+  optimal-tp init --stack mine --zone ap-southeast-4c --network 198.51.100.7/32 \
+    --reservation cr-0123456789abcdef0 --usd-per-hour 2.25 --budget-usd 20 --limit p99_total_ms=400 \
     --model Qwen/Qwen3-8B@b968826d9c46dd6066d109eabc6255188de91218
 """
 
@@ -96,7 +96,8 @@ def main(
     path = options.folder / f"Pulumi.{options.stack}.yaml"
     if path.exists():
         rule = "must be a stack without a file: init never overwrites one"
-        raise SettingsError([Problem(path="--stack", value=options.stack, rule=rule, remedy=f"{path} exists")])
+        remedy = f"{path} exists: add --stack NAME with another name"
+        raise SettingsError([Problem(path="--stack", value=options.stack, rule=rule, remedy=remedy)])
     answers, problems = answered(options, ask if sys.stdin.isatty() else None)
     text = stack_text(answers, options.instance_type, stack=options.stack, schema=_schema_path(options.folder))
     config = yaml.safe_load(text)["config"]
