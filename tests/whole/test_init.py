@@ -1,5 +1,6 @@
 """``optimal-tp init``: its answers, its defaults, and the stack file that it writes."""
 
+import json
 import pathlib
 import shlex
 import shutil
@@ -139,3 +140,63 @@ def test_an_example_works_in_a_fresh_clone(
     assert main(example[1:]) == 0
     assert main(["settings", "check", "--stack", "mine"]) == 0
     assert "Pulumi.mine.yaml: the form is right" in capsys.readouterr().out
+
+
+def test_each_default_that_was_taken_is_printed(tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """And without a reservation one line warns of nodes on demand."""
+    needed = [word for name in ("--zone", "--network", "--usd-per-hour") for word in (name, ANSWERS[name])]
+
+    assert main(["init", *needed, "--folder", str(tmp_path)]) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        "default taken: --reservation none",
+        "default taken: --budget-usd 20",
+        "default taken: --model Qwen/Qwen3-0.6B",
+        "default taken: --limit p99_total_ms=400",
+        (
+            "warning: --reservation: none, so on demand; AWS publishes no on-demand price for trn2, and such capacity "
+            "is rarely available: docs/how-to/capacity-block.md says how to reserve nodes"
+        ),
+        f"{tmp_path / 'Pulumi.dev.yaml'} written; next: optimal-tp preflight --stack dev",
+    ]
+
+
+def test_what_was_answered_is_no_default(tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Nothing but the last line is printed, and JSON has empty lists."""
+    given = ("--reservation", "cr-0123456789abcdef1", "--model", "Qwen/Qwen3-0.6B", "--limit", "p99_ttft_ms=450")
+
+    assert main(words(tmp_path, *given)) == 0
+    assert len(capsys.readouterr().out.splitlines()) == 1
+    (tmp_path / "Pulumi.dev.yaml").unlink()
+    assert main(words(tmp_path, *given, "--json")) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert (told["defaults"], told["warnings"]) == ({}, [])
+
+
+def test_defaults_at_a_terminal_were_shown_with_the_questions(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Only the warning is new to whoever answered."""
+    answer_at_a_terminal(monkeypatch, "", "", "")
+
+    assert main(words(tmp_path)) == 0
+    said = capsys.readouterr().out
+    assert ("default taken" in said, said.count("warning: --reservation: none")) == (False, 1)
+
+
+def test_check_warns_of_nodes_on_demand(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A file that init wrote without a reservation; with one there is nothing to say."""
+    monkeypatch.setenv("PATH", "")
+    path = str(tmp_path / "Pulumi.dev.yaml")
+    start = "infra.neuron.capacity_types: on-demand without a reservation; AWS publishes no on-demand price for trn2"
+
+    assert main(words(tmp_path, network="52.1.2.3/32")) == 0
+    capsys.readouterr()
+    assert main(["settings", "check", path, "--json"]) == 0
+    assert [each.startswith(start) for each in json.loads(capsys.readouterr().out)["warnings"]] == [True]
+    pathlib.Path(path).unlink()
+    assert main(words(tmp_path, network="52.1.2.3/32", reservation="cr-0123456789abcdef1")) == 0
+    capsys.readouterr()
+    assert main(["settings", "check", path, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["warnings"] == []

@@ -14,6 +14,11 @@ from optimal_tp.settings.node_capacity import Neuron
 
 EXAMPLE: typing.Final = "cr-0123456789abcdef0"
 """The example id in the stack files, to be replaced."""
+ON_DEMAND: typing.Final = (
+    "AWS publishes no on-demand price for trn2, and such capacity is rarely available: docs/how-to/capacity-block.md "
+    "says how to reserve nodes"
+)
+"""What to know of nodes without a reservation: the end of a sentence."""
 BLOCK_ENDS_EARLY: typing.Final = dt.timedelta(minutes=40)
 """EC2 begins to end a Capacity Block's instances 30 minutes before its end, and Karpenter drains their nodes 10 minutes
 before that (Karpenter 1.14, docs/tasks/odcrs.md)."""

@@ -1,7 +1,8 @@
 r"""Write a stack file for AWS from seven answers: zone, network, reservation, price, budget, model and latency limit.
 
-Without a terminal, give every answer as an option. An existing file is never overwritten. The sizes of a model that is
-not known by name are read from its hub, with HF_TOKEN if that is set.
+Without a terminal, give the answers as options. The reservation, budget, model and limit have defaults; the command
+prints each default that it takes. An existing file is never overwritten. The sizes of a model that is not known by name
+are read from its hub, with HF_TOKEN if that is set.
 Exit status: 0 written, 2 answers that break a rule, all named at once, or the file exists, 5 it cannot be written.
 Example: optimal-tp init --stack mine
   optimal-tp init --stack mine --zone ap-southeast-4c --network 198.51.100.7/32 \
@@ -24,6 +25,7 @@ import typing
 import yaml
 
 from optimal_tp.account.model_files import ModelFiles
+from optimal_tp.account.preflight.reservations import ON_DEMAND
 from optimal_tp.cli.terminal import output
 from optimal_tp.errors import Problem, SettingsError, StorageFailed, or_problems
 from optimal_tp.facts.hardware import INSTANCE_TYPES, OFFERINGS_READ_ON, InstanceTypeName
@@ -76,9 +78,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add("--stack", default="dev", help="name of the stack; the file is Pulumi.<stack>.yaml (default %(default)s)")
     add("--zone", help="availability zone of the Trainium2 capacity")
     add("--network", metavar="CIDR", help="network that may reach the cluster's API")
-    add("--reservation", metavar="ID", help="capacity reservation or Capacity Block; empty: on demand")
+    add("--reservation", metavar="ID", help="capacity reservation or Capacity Block; default: none, on demand")
     add("--usd-per-hour", metavar="USD", help="price of one node and hour")
-    add("--budget-usd", metavar="USD", help="the most that the experiment may cost")
+    add("--budget-usd", metavar="USD", help="the most that the experiment may cost (default 20)")
     add("--model", metavar="NAME@COMMIT", help=f"model to serve, pinned to a commit (default {Model().name})")
     limit = "latency limit (default p99_total_ms=400); also ttft, tpot; repeat it for several"
     add("--limit", action="append", metavar="LIMIT", help=limit)
@@ -98,7 +100,8 @@ def main(
         rule = "must be a stack without a file: init never overwrites one"
         remedy = f"{path} exists: add --stack NAME with another name"
         raise SettingsError([Problem(path="--stack", value=options.stack, rule=rule, remedy=remedy)])
-    answers, problems = answered(options, ask if sys.stdin.isatty() else None)
+    has_terminal = sys.stdin.isatty()
+    answers, problems = answered(options, ask if has_terminal else None)
     text = stack_text(answers, options.instance_type, stack=options.stack, schema=_schema_path(options.folder))
     config = yaml.safe_load(text)["config"]
     sections = {key.removeprefix("optimal-tp:"): value for key, value in config.items() if ":" in key}
@@ -115,11 +118,25 @@ def main(
     except OSError as error:
         raise StorageFailed(f"{path} was not written: {error.strerror}; name another --folder") from error
     following = f"optimal-tp preflight --stack {options.stack}"
+    defaults = {} if has_terminal else _defaults_taken(options)
+    warnings = [] if answers["reservation"] else [f"--reservation: none, so on demand; {ON_DEMAND}"]
     if output.is_json(options):
-        sys.stdout.write(json.dumps({"file": str(path), "next": following}) + "\n")
+        told = {"file": str(path), "defaults": defaults, "warnings": warnings, "next": following}
+        sys.stdout.write(json.dumps(told) + "\n")
     else:
-        sys.stdout.write(f"{path} written; next: {following}\n")
+        lines = [f"default taken: {option} {value or 'none'}" for option, value in defaults.items()]
+        lines += [f"warning: {line}" for line in warnings]
+        sys.stdout.write("\n".join([*lines, f"{path} written; next: {following}"]) + "\n")
     return 0
+
+
+def _defaults_taken(options: argparse.Namespace) -> dict[str, str]:
+    """Return the default answer of each option that was not given."""
+    return {
+        _option(name): default
+        for name, _, default in _QUESTIONS
+        if default is not None and getattr(options, name) is None
+    }
 
 
 def answered(

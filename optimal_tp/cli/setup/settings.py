@@ -1,6 +1,7 @@
 """Check the form of a stack file, print the schema for editors, or explain one key.
 
-check names every bad key and warns of examples that were not replaced. It reads the file only: preflight asks AWS.
+check names every bad key and warns of examples that were not replaced and of nodes on demand. It reads the file only:
+preflight asks AWS.
 
 Exit status: 0 the file is valid, 2 it breaks a rule, or the key is unknown.
 Example: optimal-tp settings check
@@ -19,7 +20,7 @@ import sys
 import typing
 
 from optimal_tp.account.preflight.making import example_networks
-from optimal_tp.account.preflight.reservations import EXAMPLE
+from optimal_tp.account.preflight.reservations import EXAMPLE, ON_DEMAND
 from optimal_tp.cli.terminal import output
 from optimal_tp.cli.terminal.selection import STACK_HELP, selected_stack
 from optimal_tp.errors import Problem, SettingsError, likely
@@ -29,6 +30,7 @@ from optimal_tp.settings.described.fields import Setting, all_settings
 from optimal_tp.settings.described.schema import Schema, as_text, sections_schema, stack_schema
 from optimal_tp.settings.infra import InfraSettings
 from optimal_tp.settings.models import Workloads
+from optimal_tp.settings.node_capacity import Neuron
 from optimal_tp.settings.workload import WorkloadSettings
 
 _STACK_FILE: typing.Final = re.compile(r"Pulumi\.([^.]+)\.ya?ml")
@@ -100,6 +102,7 @@ def _check(options: argparse.Namespace) -> None:
         file = str(folder / config.file)
         warnings = [
             *_examples(read.infra),
+            *_on_demand(read.infra.neuron),
             *(line for each in read.workloads.models for line in _low_percentiles(each)),
         ]
         said = "the form is right; preflight checks the values"
@@ -124,6 +127,13 @@ def _examples(infra: InfraSettings) -> list[str]:
             "work from"
         )
     return found
+
+
+def _on_demand(neuron: Neuron) -> list[str]:
+    """Return a sentence if nodes come on demand alone."""
+    if neuron.reservation_ids or "on-demand" not in neuron.capacity_types:
+        return []
+    return [f"infra.neuron.capacity_types: on-demand without a reservation; {ON_DEMAND}"]
 
 
 def _low_percentiles(settings: WorkloadSettings) -> list[str]:
