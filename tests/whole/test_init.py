@@ -12,6 +12,7 @@ import yaml
 
 from optimal_tp.__main__ import main
 from optimal_tp.cli.terminal.argument_parser import parser_of, top
+from optimal_tp.settings.workload import Model
 from tests.fakes_tree import ROOT, tracked
 
 ANSWERS: typing.Final = {
@@ -200,3 +201,11 @@ def test_check_warns_of_nodes_on_demand(
     capsys.readouterr()
     assert main(["settings", "check", path, "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["warnings"] == []
+
+
+def test_the_file_names_the_default_model_and_batch(tmp_path: pathlib.Path) -> None:
+    """The model with its commit; the batch in a comment, so that a preset may still set another."""
+    assert main(words(tmp_path)) == 0
+    assert written(tmp_path, "workloads")["model"] == {"name": Model().name, "revision": Model().revision}
+    text = (tmp_path / "Pulumi.dev.yaml").read_text(encoding="utf-8")
+    assert f"# Each server works on {Model().max_num_seqs} request at a time, the default; model.max_num_seqs " in text

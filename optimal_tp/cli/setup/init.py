@@ -281,6 +281,7 @@ config:
       price: {{ usd_per_hour: {answers["usd_per_hour"]}, source: "as told to optimal-tp init", date: "{today}" }}
       maximum_nodes: 1
   optimal-tp:workloads:
+    # Each server works on {Model().max_num_seqs} request at a time, the default; model.max_num_seqs sets another.
     {_model_line(answers["model"])}
     degrees: [1, 2, 4]
     limits:
@@ -300,11 +301,9 @@ def _limit_lines(answer: str) -> str:
 
 
 def _model_line(answer: str) -> str:
-    """Return the model's line; for the default model, a comment that shows the form of such a line."""
+    """Return the model's line; the default model is pinned to the commit that the settings know."""
     name, _, commit = answer.partition("@")
-    if not commit:
-        return "# model: { name: Qwen/Qwen3-8B, revision: COMMIT }"
-    return f"model: {{ name: {_quoted(name)}, revision: {_quoted(commit)} }}"
+    return f"model: {{ name: {_quoted(name)}, revision: {_quoted(commit or Model().revision)} }}"
 
 
 def _quoted(text: str) -> str:
