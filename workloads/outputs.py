@@ -19,7 +19,7 @@ class ExperimentOutputs(typing.TypedDict):
     usd_expected: pulumi.Input[float]
     """Expected cost of the whole experiment, in USD."""
     budget_usd: pulumi.Input[float]
-    """The most that the experiment may cost, in USD: ``spend.budget_usd``."""
+    """The most that the hours in use may cost, in USD: ``spend.budget_usd``."""
     servers_stop_at: pulumi.Input[str]
     """When the guard stops the servers, ISO 8601 in UTC, or that it never does."""
     dashboard_url: pulumi.Input[str]

@@ -35,8 +35,9 @@ class Spend(Section):
     """The budget, and whether the servers stop after the verdict."""
 
     budget_usd: float
-    """The most that the experiment may cost. The preview fails if the expected cost is more, and a guard in the cluster
-    stops the servers before more is spent."""
+    """The most that the hours in use may cost. The preview fails if the expected cost is more, and a guard in the
+    cluster stops the servers before more is spent. A Capacity Block is paid in full, even if it costs more than the
+    budget."""
     keep_running: bool = False
     """True: after the verdict the AWS sample's probe keeps running on the servers, and nothing stops them, not even the
     budget."""
@@ -46,7 +47,7 @@ class Spend(Section):
     @classmethod
     def _pays_for_something(cls, budget_usd: float) -> float:
         if budget_usd <= 0:
-            raise broken("must be above 0: it is the most that the experiment may cost, in USD")
+            raise broken("must be above 0: it is the most that the hours in use may cost, in USD")
         return budget_usd
 
     def annotations(self) -> dict[str, str]:

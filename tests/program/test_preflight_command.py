@@ -91,7 +91,7 @@ def test_a_budget_of_nothing(folder: pathlib.Path, capsys: pytest.CaptureFixture
     written(folder, optimal_tp__spend={"budget_usd": 0})
 
     assert told(capsys, 2) == (
-        "Pulumi.dev.yaml spend.budget_usd: must be above 0: it is the most that the experiment may cost, in USD (got "
+        "Pulumi.dev.yaml spend.budget_usd: must be above 0: it is the most that the hours in use may cost, in USD (got "
         "0)\n"
     )
 

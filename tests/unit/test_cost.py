@@ -173,7 +173,7 @@ def test_images_through_nat_are_paid_for() -> None:
     assert with_it.lines()[1].endswith("until nodes are gone, 0.87 USD for images and weights through NAT)")
 
 
-RULE = "must be above 0: it is the most that the experiment may cost, in USD"
+RULE = "must be above 0: it is the most that the hours in use may cost, in USD"
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ import yaml
 
 from optimal_tp.__main__ import main
 from optimal_tp.cli.terminal.argument_parser import parser_of, top
+from optimal_tp.settings.described.fields import all_settings
 from optimal_tp.settings.workload import Model
 from tests.fakes_tree import ROOT, tracked
 
@@ -209,3 +210,17 @@ def test_the_file_names_the_default_model_and_batch(tmp_path: pathlib.Path) -> N
     assert written(tmp_path, "workloads")["model"] == {"name": Model().name, "revision": Model().revision}
     text = (tmp_path / "Pulumi.dev.yaml").read_text(encoding="utf-8")
     assert f"# Each server works on {Model().max_num_seqs} request at a time, the default; model.max_num_seqs " in text
+
+
+def test_a_budget_limits_the_hours_in_use(tmp_path: pathlib.Path) -> None:
+    """A Capacity Block is paid in full, whatever the budget: help, file and explanation say both."""
+    assert main(words(tmp_path)) == 0
+    texts = (
+        (tmp_path / "Pulumi.dev.yaml").read_text(encoding="utf-8").replace("\n    #", ""),
+        parser_of("init").format_help(),
+        next(each.meaning for each in all_settings() if each.key == "spend.budget_usd"),
+    )
+
+    for text in (" ".join(each.split()) for each in texts):
+        assert "that the hours in use may cost" in text
+        assert "Capacity Block is paid in full, even if" in text

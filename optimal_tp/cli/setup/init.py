@@ -42,7 +42,7 @@ _QUESTIONS: typing.Final = (
     ("network", "Network that may reach the cluster's API, for example 198.51.100.7/32", None),
     ("reservation", "Capacity reservation or Capacity Block (cr-...); empty for on demand", ""),
     ("usd_per_hour", "What you pay for one node and hour, in USD", None),
-    ("budget_usd", "The most that the experiment may cost, in USD", "20"),
+    ("budget_usd", "The most that the hours in use may cost, in USD; a Capacity Block is paid in full", "20"),
     ("model", "Model and its commit on Hugging Face (owner/name@commit)", Model().name),
     ("limit", "Latency limits, with spaces between them", "p99_total_ms=400"),
 )
@@ -74,7 +74,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add("--network", metavar="CIDR", help="network that may reach the cluster's API")
     add("--reservation", metavar="ID", help="capacity reservation or Capacity Block; default: none, on demand")
     add("--usd-per-hour", metavar="USD", help="price of one node and hour")
-    add("--budget-usd", metavar="USD", help="the most that the experiment may cost (default 20)")
+    budget = (
+        "the most that the hours in use may cost (default 20); a Capacity Block is paid in full, even if that is more"
+    )
+    add("--budget-usd", metavar="USD", help=budget)
     add("--model", metavar="NAME@COMMIT", help=f"model to serve, pinned to a commit (default {Model().name})")
     limit = "latency limit (default p99_total_ms=400); also ttft, tpot; repeat it for several"
     add("--limit", action="append", metavar="LIMIT", help=limit)

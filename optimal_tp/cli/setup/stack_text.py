@@ -50,7 +50,8 @@ config:
     limits:
 {limits}
   optimal-tp:spend:
-    # The preview refuses an experiment that is expected to cost more, and a guard stops the servers before that.
+    # The most, in USD, that the hours in use may cost. The preview refuses an experiment that is expected to cost more,
+    # and a guard stops the servers before that. A Capacity Block is paid in full, even if that is more.
     budget_usd: {answers["budget_usd"]}
 """
 
