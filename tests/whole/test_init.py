@@ -127,6 +127,11 @@ def test_the_first_help_has_an_example_of_init() -> None:
     assert [each in EXAMPLES for each in examples(top().format_help())] == [True]
 
 
+def test_the_first_run_on_aws_names_init() -> None:
+    """The example whose answers are asked for."""
+    assert f"`{shlex.join(EXAMPLES[0])}`" in (ROOT / "docs/get-started/aws.md").read_text(encoding="utf-8")
+
+
 @pytest.mark.parametrize("example", EXAMPLES, ids=["asks", "answered"])
 def test_an_example_works_in_a_fresh_clone(
     example: list[str], tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
