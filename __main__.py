@@ -18,15 +18,15 @@ from optimal_tp.settings.stack_keys import SECTIONS, unknown_keys
 from workloads import experiment
 from workloads.namespace import Identity
 
-aws, file = pulumi.Config("aws"), f"Pulumi.{pulumi.get_stack()}.yaml"
+aws, file, folder = pulumi.Config("aws"), f"Pulumi.{pulumi.get_stack()}.yaml", pulumi.get_root_directory()
 config = pulumi.Config("optimal-tp")  # so called in every project: docs/decisions/0070-a-template-without-a-program.md
 sections = {"infra": config.require_object("infra"), **{name: config.get_object(name) for name in SECTIONS[1:]}}
 try:
-    unknown = unknown_keys({**get_config_env(), **CONFIG.get()}, project=pulumi.get_project(), file=file)
+    unknown = unknown_keys({**get_config_env(), **CONFIG.get()}, project=pulumi.get_project(), file=file, folder=folder)
     read = ModelFiles(token=config.get("hub_token"), profile=aws.get("profile"))
     stack = compose(sections, aws.require("region"), file=file, read=read, outputs=stack_outputs, unknown=unknown)
 except OptimalTpError as error:
-    raise pulumi.RunError(str(placed(error, pulumi.get_root_directory()))) from error  # without a traceback
+    raise pulumi.RunError(str(placed(error, folder))) from error  # without a traceback
 infra, neuron, life_seconds = stack.infra, stack.infra.neuron, stack.money.node_life_seconds
 base = platform.build(infra, profile=aws.get("profile"), node_life_seconds=life_seconds, ending=stack.ending)
 trial = experiment.build(

@@ -33,8 +33,9 @@ from optimal_tp.plan.roofline.prior import asked_lengths, impossible, server_of
 from optimal_tp.results.predictors.neutral import encode
 from optimal_tp.settings.infra import parse_infra
 from optimal_tp.settings.parser import parse, read_yaml
+from optimal_tp.settings.stack_config import project_name
 from optimal_tp.settings.stack_file import ClusterSettings, parse_cluster
-from optimal_tp.settings.stack_keys import PROJECT, SECTIONS
+from optimal_tp.settings.stack_keys import PROJECT, SECTIONS, unknown_keys
 from optimal_tp.settings.workload import WorkloadSettings
 from optimal_tp.verdict.predictors.orders import SAME
 from optimal_tp.verdict.predictors.stated import Stated, StatedRow
@@ -86,7 +87,12 @@ def _asked(file: str, read: Read) -> tuple[ClusterSettings, InstanceType, Engine
     config = data.get("config") if isinstance(data, dict) else None
     sections: dict[str, object] = dict.fromkeys(SECTIONS)
     kind, engine = INSTANCE_TYPES[_OTHERWISE], FORK
-    if isinstance(config, dict):
+    if isinstance(data, dict) and ("config" in data or any(str(key).startswith(f"{PROJECT}:") for key in data)):
+        config = config if isinstance(config, dict) else {}
+        project = project_name(pathlib.Path(file).parent)
+        unknown = unknown_keys(config, project=project, file=file, folder="")
+        if unknown:
+            raise SettingsError(unknown)
         sections = {name: config.get(f"{PROJECT}:{name}") for name in SECTIONS}
         neuron = parse_infra(sections["infra"], file=file).neuron
         kind, engine = neuron.hardware, neuron.image_and_ami.engine

@@ -258,7 +258,7 @@ def _read(path: pathlib.Path, prometheus: str) -> tuple[InfraSettings, ClusterSe
     found = data.get("config") if isinstance(data, dict) else None
     config = found if isinstance(found, dict) else {}
     file = path.name
-    problems += unknown_keys(config, project=project_name(path.parent), file=file)
+    problems += unknown_keys(config, project=project_name(path.parent), file=file, folder=path.parent)
     own = {name: config.get(f"{PROJECT}:{name}") for name in SECTIONS}
     infra = or_problems(lambda: parse_infra(with_outputs(own["infra"], by_command, file=file), file=file), problems)
     if own["spend"] is not None:

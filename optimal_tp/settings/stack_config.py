@@ -83,12 +83,15 @@ def loose_config(name: str, folder: pathlib.Path, *, needed: tuple[str, ...]) ->
     found = (
         StackConfig(values=_by_file(name, folder / file, why), file=file, why_the_file=why) if told is None else told
     )
+    unknown = unknown_keys(found.values, project=project_name(folder), file=file, folder=folder)
+    refused = {each.path for each in unknown}  # what is misplaced is not missing too
     problems = [
-        Problem(path=key, value=..., rule="must be set", file=file) for key in needed if found.values.get(key) is None
+        Problem(path=key, value=..., rule="must be set", file=file)
+        for key in needed
+        if found.values.get(key) is None and key not in refused
     ]
-    unknown = unknown_keys(found.values, project=project_name(folder), file=file)
     if problems:
-        raise SettingsError([*problems, *unknown])
+        raise SettingsError([*unknown, *problems])
     return found, unknown
 
 

@@ -140,6 +140,14 @@ def test_settings_in_snippets_are_known(name: str) -> None:
     assert [fault.message for fault in wrong if fault.validator == "additionalProperties"] == []
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_sections_in_snippets_are_under_config(name: str) -> None:
+    """A section that is copied to the left margin of a stack file would not be read."""
+    codes = re.findall(r"^( *)```yaml\n(.*?)^\1```", text(name), flags=re.MULTILINE | re.DOTALL)
+
+    assert [code for space, code in codes if re.search(rf"^{space}{PROJECT}:", code, flags=re.MULTILINE)] == []
+
+
 def faults(checker: jsonschema.Draft7Validator, data: object) -> typing.Iterator[jsonschema.ValidationError]:
     """Yield every fault, also those of one form among several."""
     todo = list(checker.iter_errors(data))

@@ -252,6 +252,10 @@ def test_an_unknown_key_of_the_stack_is_refused(
     assert said.startswith("Pulumi.other.yaml optimal-tp:servings: must be one of optimal-tp:infra, ")
     assert said.endswith("did you mean optimal-tp:serving?\n")
 
+    file.write_text((ROOT / "Pulumi.dev.yaml").read_text() + "\noptimal-tp:serving: { layout: equal-cores }\n")
+    assert main([*asked, "--manifests", str(tmp_path), "--output", str(tmp_path)]) == 2
+    assert " optimal-tp:serving: must be under config:" in capsys.readouterr().err
+
 
 def test_every_bad_key_of_the_stack_is_named_at_once(
     source: str, tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]

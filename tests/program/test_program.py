@@ -3,6 +3,7 @@
 import collections
 import functools
 import json
+import pathlib
 import time
 import typing
 
@@ -374,6 +375,14 @@ def test_a_misspelt_section_is_refused() -> None:
         SettingsError, match=r"optimal-tp:loadTest: must be one of .*; did you mean optimal-tp:loadtest\?$"
     ):
         run_main({**stack_config("Pulumi.dev.yaml"), "optimal-tp:loadTest": {"pods": 2}})
+
+
+def test_a_section_outside_config_is_refused(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pulumi does not tell the program of it, so the program looks into the file."""
+    (tmp_path / "Pulumi.dev.yaml").write_text("config: {}\noptimal-tp:workloads: {}\n", encoding="utf-8")
+    monkeypatch.setattr("pulumi.get_root_directory", lambda: str(tmp_path))
+    with pytest.raises(SettingsError, match=r"^Pulumi\.dev\.yaml:2 optimal-tp:workloads: must be under config:"):
+        run_main(stack_config("Pulumi.dev.yaml"))
 
 
 CLOSED = (

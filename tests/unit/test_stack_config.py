@@ -144,6 +144,42 @@ def test_no_key_of_ours_is_passed_over(folder: pathlib.Path, key: str, remedy: s
     )
 
 
+@pytest.mark.parametrize("by_pulumi", [False, True])
+@pytest.mark.parametrize(
+    "key", ["optimal-tp:workloads", "workloads", "infra", "optimal-tp:colour", "mine:spend", "aws:profile"]
+)
+def test_no_key_beside_config_is_passed_over(
+    folder: pathlib.Path, monkeypatch: pytest.MonkeyPatch, key: str, *, by_pulumi: bool
+) -> None:
+    """Pulumi reads nothing there, so its answer does not tell; the file is looked at beside it."""
+    (folder / "Pulumi.dev.yaml").write_text(FILE + f"{key}: {{ a: 1 }}\n", encoding="utf-8")
+    if by_pulumi:
+        answered(folder, monkeypatch, {"optimal-tp:infra": {"value": "{}", "secret": False}})
+
+    assert refusal("dev", folder) == (
+        f"Pulumi.dev.yaml:4 {key}: must be under config:, because Pulumi reads nothing else; indent it and the lines "
+        "below it by two spaces"
+    )
+
+
+def test_what_is_misplaced_is_not_missing_too(folder: pathlib.Path) -> None:
+    """One mistake, one sentence."""
+    (folder / "Pulumi.dev.yaml").write_text("optimal-tp:infra:\n  zones: []\n", encoding="utf-8")
+
+    assert [line.split(": ")[0] for line in refusal("dev", folder).splitlines()] == [
+        "Pulumi.dev.yaml:1 optimal-tp:infra"
+    ]
+
+
+def test_pulumis_own_keys_are_beside_config(folder: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Secrets, and environments."""
+    more = "secretsprovider: passphrase\nencryptionsalt: v1:abc\nenvironment: [team/dev]\n"
+    (folder / "Pulumi.dev.yaml").write_text(FILE + more, encoding="utf-8")
+    answered(folder, monkeypatch, {"optimal-tp:infra": {"value": "{}", "secret": False}})
+
+    assert stack_config("dev", folder).sections["infra"] == {}
+
+
 def test_keys_of_others_are_theirs(folder: pathlib.Path) -> None:
     """Providers have settings of their own."""
     more = "  aws:defaultTags: { tags: { a: b } }\n  kubernetes:suppressDeprecationWarnings: true\n"

@@ -39,6 +39,18 @@ def test_a_stack_file_is_predicted(capsys: pytest.CaptureFixture[str], tmp_path:
     assert f"optimal-tp report RUN --predicted {file}" in " ".join(shown.out.split())
 
 
+@pytest.mark.parametrize("start", ["config: {}\n", ""])
+def test_a_section_outside_config_is_refused(
+    start: str, tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The defaults would be ranked in its place."""
+    file = written(tmp_path / "Pulumi.dev.yaml", f"{start}optimal-tp:workloads: {{ preset: chat }}\n")
+
+    assert main(["predict", file]) == 2
+    line = 1 + len(start.splitlines())
+    assert capsys.readouterr().err.startswith(f"{file}:{line} optimal-tp:workloads: must be under config:")
+
+
 def test_a_server_on_a_whole_chip_is_divided_by_the_chips_cores(
     capsys: pytest.CaptureFixture[str], tmp_path: pathlib.Path
 ) -> None:

@@ -20,14 +20,15 @@ def placed(error: OptimalTpError, folder: str | None = None) -> OptimalTpError:
     for each in error.problems:
         if each.file and each.line is None:
             if each.file not in trees:
-                trees[each.file] = _tree(pathlib.Path(folder or "", each.file))
+                trees[each.file] = tree(pathlib.Path(folder or "", each.file))
             problems.append(dataclasses.replace(each, line=_line(trees[each.file], each.path)))
         else:
             problems.append(each)
     return SettingsError(problems)
 
 
-def _tree(path: pathlib.Path) -> yaml.Node | None:
+def tree(path: pathlib.Path) -> yaml.Node | None:
+    """Return the YAML of the file ``path``; None if it is empty or cannot be read."""
     try:
         return yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
     except (OSError, UnicodeDecodeError, yaml.YAMLError):
