@@ -101,7 +101,7 @@ def read_yaml(path: pathlib.Path, *, key: str, value: str, remedy: str) -> objec
         mark = getattr(error, "problem_mark", None)
         said = getattr(error, "problem", None) or " ".join(str(error).split())
         line = None if mark is None else mark.line + 1
-        problem = Problem(path="", file=str(path), line=line, value=value, rule=f"must be YAML: {said}")
+        problem = Problem(path="", file=str(path), line=line, value=..., rule=f"must be YAML: {said}")
     else:
         return {} if data is None else data
     raise SettingsError([problem])

@@ -48,7 +48,7 @@ def test_a_file_that_is_no_yaml_is_one_sentence(tmp_path: pathlib.Path) -> None:
     path = tmp_path / "bad.yaml"
     path.write_text("a: [1,\n", encoding="utf-8")
 
-    with pytest.raises(SettingsError, match=r"bad\.yaml:\d+: must be YAML: expected .* \(got '.*bad\.yaml'\)$"):
+    with pytest.raises(SettingsError, match=r"bad\.yaml:\d+: must be YAML: expected [^(]*$"):
         read_profile(str(path))
 
 

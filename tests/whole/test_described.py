@@ -380,6 +380,29 @@ def test_check_of_a_word_says_how_to_name_a_stack(capsys: pytest.CaptureFixture[
     assert "FILE: must be absent beside --stack and --profile" in capsys.readouterr().err
 
 
+def test_check_of_another_file_says_what_it_must_be_called(capsys: pytest.CaptureFixture[str]) -> None:
+    """It exists, so that is not what is wrong with it."""
+    assert main(["settings", "check", str(ROOT / "README.md")]) == 2
+    assert capsys.readouterr().err == (
+        "FILE: must be a stack file, called Pulumi.<stack>.yaml, or a profile, whose name ends in .yaml "
+        f"(got '{ROOT / 'README.md'}'); name such a file\n"
+    )
+
+
+def test_check_of_broken_yaml_gives_its_place(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The stack's name is no value of the file."""
+    monkeypatch.setenv("PATH", "")
+    path = tmp_path / "Pulumi.bad.yaml"
+    path.write_text("config: [\n", encoding="utf-8")
+
+    assert main(["settings", "check", str(path)]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith(f"{path}:2: must be YAML: ")
+    assert "(got" not in said
+
+
 def test_init_without_answers_names_every_option(capsys: pytest.CaptureFixture[str], tmp_path: pathlib.Path) -> None:
     """No terminal, no question."""
     assert main(["init", "--folder", str(tmp_path)]) == 2

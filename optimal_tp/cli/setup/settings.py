@@ -156,6 +156,9 @@ def _named(options: argparse.Namespace) -> tuple[str | None, str | None, pathlib
         return match[1], None, path.parent
     elif path.is_file() and path.suffix in (".yaml", ".yml"):
         return None, str(path), path.parent
+    elif path.is_file():
+        rule = "must be a stack file, called Pulumi.<stack>.yaml, or a profile, whose name ends in .yaml"
+        remedy = "name such a file"
     else:
         rule = "must be an existing stack file, Pulumi.<stack>.yaml, or a profile's .yaml"
         remedy = (
