@@ -403,6 +403,23 @@ def test_check_of_broken_yaml_gives_its_place(
     assert "(got" not in said
 
 
+def test_check_gives_folder_and_line_of_a_file_elsewhere(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As from its own folder."""
+    monkeypatch.setenv("PATH", "")
+    monkeypatch.chdir(tmp_path)
+    assert main(["init", *ANSWERS]) == 0
+    lines = pathlib.Path("Pulumi.dev.yaml").read_text(encoding="utf-8").replace("budget_usd: ", "budget: ")
+    pathlib.Path("mine").mkdir()
+    pathlib.Path("mine/Pulumi.bad.yaml").write_text(lines, encoding="utf-8")
+    number = next(number for number, line in enumerate(lines.splitlines(), 1) if "budget:" in line)
+    capsys.readouterr()
+
+    assert main(["settings", "check", "mine/Pulumi.bad.yaml"]) == 2
+    assert f"mine/Pulumi.bad.yaml:{number} spend.budget: must be one of" in capsys.readouterr().err
+
+
 def test_init_without_answers_names_every_option(capsys: pytest.CaptureFixture[str], tmp_path: pathlib.Path) -> None:
     """No terminal, no question."""
     assert main(["init", "--folder", str(tmp_path)]) == 2

@@ -98,7 +98,10 @@ def _check(options: argparse.Namespace) -> None:
         said = "the form is right"
     else:
         stack = selected_stack(stack, folder)
-        read, config = read_stack(stack, folder, lambda _token, _profile: functools.partial(_read_here, folder))
+        try:
+            read, config = read_stack(stack, folder, lambda _token, _profile: functools.partial(_read_here, folder))
+        except SettingsError as error:
+            raise SettingsError([_in_folder(each, folder) for each in error.problems]) from error
         file = str(folder / config.file)
         warnings = [
             *_examples(read.infra),
@@ -110,6 +113,12 @@ def _check(options: argparse.Namespace) -> None:
         sys.stdout.write(json.dumps({"file": file, "valid": True, "warnings": warnings}) + "\n")
     else:
         sys.stdout.write("".join(f"warning: {line}\n" for line in warnings) + f"{file}: {said}\n")
+
+
+def _in_folder(problem: Problem, folder: pathlib.Path) -> Problem:
+    """Return ``problem`` with the folder of its stack file, so that its line can be found wherever the command runs."""
+    name = pathlib.Path(problem.file).name
+    return dataclasses.replace(problem, file=str(folder / name)) if name and name == problem.file else problem
 
 
 def _examples(infra: InfraSettings) -> list[str]:
