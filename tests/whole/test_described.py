@@ -324,12 +324,24 @@ def test_check_reads_a_config_of_this_machine(
 def test_check_asks_nothing_of_the_network(
     tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A model on a hub is preflight's to read."""
+    """The sizes of a model on a hub are the preview's to read: unknown, but no mistake; and they hide none."""
     monkeypatch.setenv("PATH", "")
     path = stack_of_a_known_config(tmp_path, "https://hub.example/ours")
+    capsys.readouterr()
 
+    assert main(["settings", "check", str(path)]) == 3
+    said = capsys.readouterr()
+    assert said.err == ""
+    assert said.out.splitlines()[0] == (
+        "warning: unknown here: the sizes in https://hub.example/ours/config.json; pulumi preview and optimal-tp "
+        "preflight read them"
+    )
+    assert said.out.splitlines()[-1] == f"{path}: the form is right; preflight checks the values"
+    path.write_text(path.read_text(encoding="utf-8").replace("budget_usd: ", "budget: "), encoding="utf-8")
     assert main(["settings", "check", str(path)]) == 2
-    assert "settings check reads nothing from the network; optimal-tp preflight reads" in capsys.readouterr().err
+    said = capsys.readouterr()
+    assert "spend.budget: must be one of" in said.err
+    assert "hub.example" not in said.err
 
 
 def test_check_takes_a_profile_by_its_file(capsys: pytest.CaptureFixture[str]) -> None:

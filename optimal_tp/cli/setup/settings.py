@@ -3,7 +3,7 @@
 check names every bad key and warns of examples that were not replaced and of nodes on demand. It reads the file only:
 preflight asks AWS.
 
-Exit status: 0 the file is valid, 2 it breaks a rule, or the key is unknown.
+Exit status: 0 the file is valid, 2 it breaks a rule, or the key is unknown, 3 a model's sizes are unknown here.
 Example: optimal-tp settings check
   optimal-tp settings check Pulumi.dev.yaml
   optimal-tp settings explain infra.network.cidr
@@ -12,7 +12,6 @@ Example: optimal-tp settings check
 
 import argparse
 import dataclasses
-import functools
 import json
 import pathlib
 import re
@@ -21,19 +20,23 @@ import typing
 
 from optimal_tp.account.preflight.making import example_networks
 from optimal_tp.account.preflight.reservations import EXAMPLE, ON_DEMAND
+from optimal_tp.account.stack_outputs import by_command, with_outputs
 from optimal_tp.cli.terminal import output
 from optimal_tp.cli.terminal.selection import STACK_HELP, selected_stack
-from optimal_tp.errors import Problem, SettingsError, likely
+from optimal_tp.errors import Exit, Problem, SettingsError, likely
 from optimal_tp.local.profile import LocalSettings, read_profile
 from optimal_tp.plan.stack import read_stack
 from optimal_tp.settings.described.fields import Setting, all_settings
 from optimal_tp.settings.described.schema import Schema, as_text, sections_schema, stack_schema
-from optimal_tp.settings.infra import InfraSettings
+from optimal_tp.settings.infra import InfraSettings, parse_infra
 from optimal_tp.settings.models import Workloads
 from optimal_tp.settings.node_capacity import Neuron
+from optimal_tp.settings.stack_config import stack_config
+from optimal_tp.settings.stack_file import parse_cluster
 from optimal_tp.settings.workload import WorkloadSettings
 
 _STACK_FILE: typing.Final = re.compile(r"Pulumi\.([^.]+)\.ya?ml")
+_ABSENT: typing.Final = "settings check reads nothing from the network"
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -43,7 +46,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "check",
         help="parse a stack file or a profile and name every bad key",
         description="Parse a stack file or a profile and name every bad key. It reads files only, and asks nobody.\n\n"
-        "Exit status: 0 the file is valid, 2 it breaks a rule.",
+        "Exit status: 0 the file is valid, 2 it breaks a rule, 3 the sizes of a model are on the network, so that "
+        "nobody checked whether it fits.",
         epilog=_example("check --stack dev"),
     )
     check.add_argument("file", nargs="?", metavar="FILE", help="a stack file, Pulumi.<stack>.yaml, or a profile")
@@ -79,8 +83,8 @@ def main(options: argparse.Namespace) -> int:
     elif options.what == "explain":
         _print(explained(options.key), as_json=output.is_json(options))
     else:
-        _check(options)
-    return 0
+        return _check(options)
+    return Exit.GOOD
 
 
 def profile_schema() -> Schema:
@@ -88,8 +92,9 @@ def profile_schema() -> Schema:
     return sections_schema("Profile of optimal-tp local", {"workloads": Workloads, "local": LocalSettings})
 
 
-def _check(options: argparse.Namespace) -> None:
+def _check(options: argparse.Namespace) -> Exit:
     stack, profile, folder = options.stack, options.profile, pathlib.Path()
+    unread: list[str] = []
     if options.file is not None:
         stack, profile, folder = _named(options)
     if profile is not None:
@@ -99,20 +104,51 @@ def _check(options: argparse.Namespace) -> None:
     else:
         stack = selected_stack(stack, folder)
         try:
-            read, config = read_stack(stack, folder, lambda _token, _profile: functools.partial(_read_here, folder))
+            file, infra, models = _stack(stack, folder, unread)
         except SettingsError as error:
             raise SettingsError([_in_folder(each, folder) for each in error.problems]) from error
-        file = str(folder / config.file)
         warnings = [
-            *_examples(read.infra),
-            *_on_demand(read.infra.neuron),
-            *(line for each in read.workloads.models for line in _low_percentiles(each)),
+            *(
+                f"unknown here: the sizes in {each}; pulumi preview and optimal-tp preflight read them"
+                for each in unread
+            ),
+            *_examples(infra),
+            *_on_demand(infra.neuron),
+            *(line for each in models for line in _low_percentiles(each)),
         ]
         said = "the form is right; preflight checks the values"
     if output.is_json(options):
-        sys.stdout.write(json.dumps({"file": file, "valid": True, "warnings": warnings}) + "\n")
+        sys.stdout.write(json.dumps({"file": file, "valid": True, "unknown": unread, "warnings": warnings}) + "\n")
     else:
         sys.stdout.write("".join(f"warning: {line}\n" for line in warnings) + f"{file}: {said}\n")
+    return Exit.OPEN if unread else Exit.GOOD
+
+
+def _stack(
+    name: str, folder: pathlib.Path, unread: list[str]
+) -> tuple[str, InfraSettings, tuple[WorkloadSettings, ...]]:
+    """Return file, infra and experiments of a stack; ``unread`` gets the addresses that hold its models' sizes.
+
+    Raises SettingsError for every mistake that shows without them.
+    """
+
+    def read(address: str) -> bytes:
+        if "://" in address:
+            unread.append(address)
+            raise OSError(_ABSENT)
+        return (folder / address).read_bytes()
+
+    try:
+        found, config = read_stack(name, folder, lambda _token, _profile: read)
+    except SettingsError as error:
+        told = [each for each in error.problems if _ABSENT not in each.rule]
+        if told or not unread:
+            raise SettingsError(told or error.problems) from error
+    else:
+        return str(folder / config.file), found.infra, found.workloads.models
+    config = stack_config(name, folder)  # all of it was parsed: nothing but the sizes is missing
+    infra = parse_infra(with_outputs(config.sections["infra"], by_command, file=config.file), file=config.file)
+    return str(folder / config.file), infra, parse_cluster(config.sections, file=config.file).models
 
 
 def _in_folder(problem: Problem, folder: pathlib.Path) -> Problem:
@@ -178,13 +214,6 @@ def _named(options: argparse.Namespace) -> tuple[str | None, str | None, pathlib
 
 def _is_word(text: str) -> bool:
     return "." not in pathlib.Path(text).name
-
-
-def _read_here(folder: pathlib.Path, address: str) -> bytes:
-    """Return the content of a local file, relative to ``folder``. Raises OSError, also for network addresses."""
-    if "://" in address:
-        raise OSError(f"settings check reads nothing from the network; optimal-tp preflight reads {address}")
-    return (folder / address).read_bytes()
 
 
 def explained(key: str) -> tuple[Setting, ...]:
