@@ -85,6 +85,31 @@ def test_a_line_is_that_of_the_file_in_its_folder(tmp_path: pathlib.Path) -> Non
     assert str(placed(error, str(tmp_path))) == "Pulumi.dev.yaml:4 spend.budget_usd: must be more (got 1)"
 
 
+def test_errors_come_in_the_order_of_the_lines(tmp_path: pathlib.Path) -> None:
+    """Across sections; what only follows from a misspelt key comes after it, and options stay apart from the file."""
+    text = "config:\n  optimal-tp:spend:\n    budget: 1\n    count: 0\n  optimal-tp:infra:\n    zones: []\n"
+    (tmp_path / "Pulumi.dev.yaml").write_text(text, encoding="utf-8")
+    problems = [
+        Problem(path="--stack", value=1, rule="must be absent"),
+        Problem(path="infra.zones", value=[], rule="must be two", file="Pulumi.dev.yaml"),
+        Problem(path="spend.budget_usd", value=..., rule="must be set", file="Pulumi.dev.yaml"),
+        Problem(path="spend.count", value=0, rule="must be more", file="Pulumi.dev.yaml"),
+        Problem(
+            path="spend.budget", value="budget", rule="x", remedy="did you mean budget_usd?", file="Pulumi.dev.yaml"
+        ),
+    ]
+    found = placed(SettingsError(problems), str(tmp_path))
+
+    assert isinstance(found, SettingsError)
+    assert [(each.path, each.line) for each in found.problems] == [
+        ("--stack", None),
+        ("spend.budget", 3),
+        ("spend.budget_usd", 2),
+        ("spend.count", 4),
+        ("infra.zones", 6),
+    ]
+
+
 def test_something_that_is_no_mapping_is_refused() -> None:
     """A list where a section belongs is one sentence, not a traceback."""
     [sentence] = _sentences([1, 2])

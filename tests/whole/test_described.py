@@ -177,10 +177,10 @@ def test_mistakes_in_every_section_are_told_at_once(
 
     assert main(["settings", "check", "--stack", "dev"]) == 2
     assert [line.split()[1].rstrip(":") for line in capsys.readouterr().err.splitlines()] == [
-        "optimal-tp:servng",
         "infra.neuron.maximum_nodes",
-        "spend.budget_usd",
         "workloads.degrees[0]",
+        "spend.budget_usd",
+        "optimal-tp:servng",
         "loadtest.pods",
     ]
 

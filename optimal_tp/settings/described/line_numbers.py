@@ -1,17 +1,19 @@
 """Find the line of a bad key in its file."""
 
 import dataclasses
+import math
 import pathlib
 
 import yaml
 
-from optimal_tp.errors import OptimalTpError, SettingsError
+from optimal_tp.errors import OptimalTpError, Problem, SettingsError
 
 
 def placed(error: OptimalTpError, folder: str | None = None) -> OptimalTpError:
-    """Return ``error`` with the line of every bad key; a missing key gets the line of its section.
+    """Return ``error`` with the line of every bad key, in the order of the lines; a missing key gets its section's.
 
-    The files are in ``folder``; None: where the process runs.
+    A missing key that stands there misspelt comes after the misspelt one. Problems of one file stay together, those
+    without a line at the end. The files are in ``folder``; None: where the process runs.
     """
     if not isinstance(error, SettingsError):
         return error
@@ -24,7 +26,21 @@ def placed(error: OptimalTpError, folder: str | None = None) -> OptimalTpError:
             problems.append(dataclasses.replace(each, line=_line(trees[each.file], each.path)))
         else:
             problems.append(each)
-    return SettingsError(problems)
+    files = list(dict.fromkeys(each.file for each in problems))
+    meant = {_meant(each): each.line or math.inf for each in problems if each.remedy}
+    lines = [max(each.line or math.inf, meant.get(each.path, 0)) for each in problems]
+    order = sorted(
+        range(len(problems)),
+        key=lambda index: (files.index(problems[index].file), lines[index], problems[index].path in meant),
+    )
+    return SettingsError([problems[index] for index in order])
+
+
+def _meant(problem: Problem) -> str:
+    """Return the path of the key that ``problem`` says was probably meant; empty if it says none."""
+    like = problem.remedy.removeprefix("did you mean ").removesuffix("?")
+    above, dot, _ = problem.path.rpartition(".")
+    return f"{above}{dot}{like}" if like != problem.remedy else ""
 
 
 def tree(path: pathlib.Path) -> yaml.Node | None:
