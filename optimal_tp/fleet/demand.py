@@ -46,9 +46,14 @@ class LatencyLimit:
         return self.metric, self.percent
 
     @property
+    def measure(self) -> str:
+        """Return what is limited: "p99 of total latency"."""
+        return f"p{self.percent:g} of {METRIC_WORDS[self.metric]}"
+
+    @property
     def words(self) -> str:
         """Return the limit as part of a sentence: "p99 of total latency at most 400 ms"."""
-        return f"p{self.percent:g} of {METRIC_WORDS[self.metric]} at most {self.at_most_ms:g} ms"
+        return f"{self.measure} at most {self.at_most_ms:g} ms"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

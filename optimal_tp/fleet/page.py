@@ -4,8 +4,9 @@ import functools
 import math
 import typing
 
-from optimal_tp.fleet.planning import FleetPlan
+from optimal_tp.fleet.planning import Carried, FleetPlan
 from optimal_tp.fleet.sentences import Words
+from optimal_tp.fleet.smallest_fleet import nearest_limit
 from optimal_tp.measurement.estimate import figure, ranged, usd
 from optimal_tp.measurement.run import RunRecord
 from optimal_tp.report.drawing import COLOURS, INK, LIMIT_COLOUR, for_dark_pages, picture
@@ -35,10 +36,16 @@ def page(
         record=record,
         tone=tone,
         figure=figure,
-        ranged=ranged,
         usd=usd,
         data_uri=data_uri,
+        limited=functools.partial(_limited, plan),
     )
+
+
+def _limited(plan: FleetPlan, one: Carried) -> str:
+    """Return the limited figure of a candidate's fleet, of several limits the one nearest to its bound."""
+    limit = nearest_limit(one.sizing.outcome, plan.question.limits)
+    return f"{limit.measure} {ranged(one.sizing.outcome.percentiles[limit.percentile], 'ms')}"
 
 
 def pictures(plan: FleetPlan) -> tuple[Plot, ...]:

@@ -32,7 +32,7 @@ from optimal_tp.fleet.smallest_fleet import (
     smallest,
     unreachable,
 )
-from optimal_tp.measurement.estimate import METRIC_WORDS
+from optimal_tp.settings.workload import LimitedMetric
 from optimal_tp.verdict.predictions import HeldOut
 
 ROUTINGS: tuple[Routing, ...] = ("least-in-flight", "round-robin", "random")
@@ -58,10 +58,18 @@ class FleetQuestion:
 
     def asked(self, times: ServerModel) -> tuple[Percentile, ...]:
         """Return every percentile that is simulated."""
-        shown: list[Percentile] = [("total_latency_ms", percent) for percent in SHOWN]
-        if times.has_first_tokens:
-            shown += [("ttft_ms", percent) for percent in SHOWN]
-        return tuple(dict.fromkeys([*shown, *(limit.percentile for limit in self.limits)]))
+        metrics = self.metrics if times.has_first_tokens else self.metrics[:1]
+        return tuple((metric, percent) for metric in metrics for percent in self.percents)
+
+    @property
+    def metrics(self) -> tuple[LimitedMetric, ...]:
+        """The metrics that are shown: total latency, first tokens, and what else is limited."""
+        return tuple(dict.fromkeys(["total_latency_ms", "ttft_ms", *(limit.metric for limit in self.limits)]))
+
+    @property
+    def percents(self) -> tuple[float, ...]:
+        """The percentiles that are shown, ascending: the usual ones, and those that are limited."""
+        return tuple(sorted({*SHOWN, *(limit.percent for limit in self.limits)}))
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -212,12 +220,11 @@ def _refusal(candidate: Candidate, impossible: Unreachable) -> Refused:
     found = impossible.outcome.percentiles[limit.percentile]
     low, high = found.interval.low, found.interval.high
     figures = f"{found.value:,.0f} ms ({low:,.0f} to {high:,.0f})"
-    measure = f"p{limit.percent:g} of {METRIC_WORDS[limit.metric]}"
     if impossible.is_sure:
-        sentence = f"no fleet holds {limit.at_most_ms:g} ms: even without queueing {measure} is {figures}"
+        sentence = f"no fleet holds {limit.at_most_ms:g} ms: even without queueing {limit.measure} is {figures}"
         return Refused(candidate=candidate, word="misses the limit", sentence=sentence)
     sentence = (
-        f"not settled whether any fleet holds {limit.at_most_ms:g} ms: without queueing {measure} is {figures}; "
+        f"not settled whether any fleet holds {limit.at_most_ms:g} ms: without queueing {limit.measure} is {figures}; "
         "measure more requests one at a time"
     )
     return Refused(candidate=candidate, word="inconclusive", sentence=sentence)

@@ -8,7 +8,8 @@ from optimal_tp.errors import quantity
 from optimal_tp.fleet.demand import are_lengths_planned
 from optimal_tp.fleet.model_words import model_marks
 from optimal_tp.fleet.planning import Carried, FleetPlan, hourly
-from optimal_tp.measurement.estimate import METRIC_WORDS, degree_list, figure, listed, percent, plural, ranged, usd
+from optimal_tp.fleet.smallest_fleet import nearest_limit
+from optimal_tp.measurement.estimate import degree_list, figure, listed, percent, plural, ranged, usd
 from optimal_tp.measurement.run import RunRecord
 from optimal_tp.report.words import practice, unanswered
 from optimal_tp.verdict.findings import Verdict
@@ -37,7 +38,7 @@ def words(plan: FleetPlan, verdict: Verdict, record: RunRecord) -> Words:
         _order(plan, verdict),
         _flip(plan),
         _routing(best),
-        *(_loss(best, index) for index in range(len(best.losses))),
+        *(_loss(plan, best, index) for index in range(len(best.losses))),
         _forecast(plan, best),
     ]
     marks = [_place(plan, record), *model_marks(plan), *_failures(plan, verdict, record)]
@@ -109,8 +110,7 @@ def _tie(plan: FleetPlan, best: Carried) -> str:
         return ""
     first = "the verdict's choice comes first"
     if best.candidate != plan.question.choice:
-        limit = plan.question.limits[0]
-        first = f"the one with the lowest p{limit.percent:g} of {METRIC_WORDS[limit.metric]} comes first"
+        first = f"the one with the lowest {plan.question.limits[0].measure} comes first"
     cost = "costs" if len(equal) == 1 else "cost"
     return f"In whole nodes {listed(equal)} {cost} the same; among equals {first}."
 
@@ -166,7 +166,7 @@ def _routing(best: Carried) -> str:
     return f"Routing matters: {least.routing} needs {fewest}, {most.routing} {most.replicas:,}{dollars}."
 
 
-def _loss(best: Carried, index: int) -> str:
+def _loss(plan: FleetPlan, best: Carried, index: int) -> str:
     loss = best.losses[index]
     what = f"Without one {loss.what} {quantity(loss.replicas_left, 'server is', 'servers are')} left"
     if loss.still_holds:
@@ -174,14 +174,9 @@ def _loss(best: Carried, index: int) -> str:
     if loss.outcome is None:
         state = "nothing is served" if loss.replicas_left == 0 else "queues grow until it is back"
     else:
-        first, (metric, share) = next(
-            (found, asked)
-            for asked, found in loss.outcome.percentiles.items()
-            if asked[1] == 99  # noqa: PLR2004
-        )
-        state = (
-            f"p{share:g} of {METRIC_WORDS[metric]} is {ranged(first, 'ms')}, and the limit is not held with confidence"
-        )
+        limit = nearest_limit(loss.outcome, plan.question.limits)
+        found = ranged(loss.outcome.percentiles[limit.percentile], "ms")
+        state = f"{limit.measure} is {found}, and the limit is not held with confidence"
     if loss.nodes_to_withstand is None:
         return f"{what}: {state}; only a second zone helps."
     enough, verb = loss.nodes_to_withstand, "withstands" if loss.nodes_to_withstand == 1 else "withstand"

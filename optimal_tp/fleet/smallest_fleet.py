@@ -60,6 +60,17 @@ def holds_by_point(outcome: Outcome, limits: Limits) -> bool:
     return all(outcome.percentiles[limit.percentile].value <= limit.at_most_ms for limit in limits)
 
 
+def nearest_limit(outcome: Outcome, limits: Limits) -> LatencyLimit:
+    """Return the limit whose figure's upper end is nearest to it, or furthest beyond it; among equals the first."""
+
+    def share(limit: LatencyLimit) -> float:
+        """Return the upper end as a share of the limit."""
+        high = outcome.percentiles[limit.percentile].interval.high
+        return math.inf if high is None else high / limit.at_most_ms
+
+    return max(limits, key=share)
+
+
 def unreachable(times: ServerModel, limits: Limits, asked: typing.Sequence[Percentile]) -> Unreachable | None:
     """Return a limit that service alone breaks, even if no request waits; None if there is none."""
     rate = IDLE_SHARE * times.capacity_per_second

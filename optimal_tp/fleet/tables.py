@@ -6,14 +6,14 @@ import typing
 import rich.console
 
 from optimal_tp.fleet.model_words import check_table
-from optimal_tp.fleet.planning import SHOWN, Carried, FleetPlan, Loss, hourly
+from optimal_tp.fleet.planning import Carried, FleetPlan, Loss, hourly
 from optimal_tp.fleet.sentences import words
+from optimal_tp.fleet.simulation.answers import Percentile
 from optimal_tp.measurement.estimate import METRIC_WORDS, MISSING, figure, percent, ranged, usd
 from optimal_tp.report.conclusion import grid
 from optimal_tp.report.tables import Table, held_out_table
 from optimal_tp.report.words import badge
 from optimal_tp.results.retrial import Retrial
-from optimal_tp.settings.workload import LimitedMetric
 from optimal_tp.verdict.findings import Verdict
 
 
@@ -66,18 +66,18 @@ def fleet_table(plan: FleetPlan) -> Table:
 
 def latency_table(plan: FleetPlan) -> Table:
     """Return one row per candidate and metric."""
-    metrics: tuple[LimitedMetric, ...] = ("total_latency_ms", "ttft_ms")
+    asked = plan.question
     return Table(
         caption="Latency of these fleets in ms, interval of simulation and samples (95 %) and of the model",
-        heads=("Candidate", "Metric", "p50", "p90", "p99"),
+        heads=("Candidate", "Metric", *(f"p{share:g}" for share in asked.percents)),
         rows=tuple(
             (
                 one.candidate.name,
                 METRIC_WORDS[metric],
-                *(ranged(one.sizing.outcome.percentiles.get((metric, share))) for share in SHOWN),
+                *(ranged(one.sizing.outcome.percentiles.get((metric, share))) for share in asked.percents),
             )
             for one in plan.carried
-            for metric in metrics
+            for metric in asked.metrics
         ),
     )
 
@@ -103,16 +103,17 @@ def node_table(plan: FleetPlan) -> Table:
 
 
 def loss_table(plan: FleetPlan) -> Table:
-    """Return one row per candidate and part that may be lost."""
+    """Return one row per candidate and part that may be lost, with a column for each limited figure."""
+    limited = {limit.percentile: f"{limit.measure} in ms" for limit in plan.question.limits}
     return Table(
         caption=f"Loss of a node, and of one of {plan.question.zones} zones",
-        heads=("Candidate", "Lost", "Servers left", "p99 of total latency in ms", "Holds", "Nodes that withstand it"),
+        heads=("Candidate", "Lost", "Servers left", *limited.values(), "Holds", "Nodes that withstand it"),
         rows=tuple(
             (
                 one.candidate.name,
                 loss.what,
                 f"{loss.replicas_left:,}",
-                _after(loss),
+                *(_after(loss, percentile) for percentile in limited),
                 "yes" if loss.still_holds else "no",
                 MISSING if loss.nodes_to_withstand is None else f"{loss.nodes_to_withstand:,}",
             )
@@ -122,10 +123,10 @@ def loss_table(plan: FleetPlan) -> Table:
     )
 
 
-def _after(loss: Loss) -> str:
+def _after(loss: Loss, percentile: Percentile) -> str:
     if loss.outcome is None:
         return "overloaded" if loss.replicas_left else "nothing left"
-    return ranged(loss.outcome.percentiles["total_latency_ms", 99.0])
+    return ranged(loss.outcome.percentiles[percentile])
 
 
 def routing_table(plan: FleetPlan) -> Table:

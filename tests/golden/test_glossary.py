@@ -27,7 +27,7 @@ ORDINARY = {
     *("cheapest", "dollars", "end", "failed", "figure", "from requests/s", "gone", "hour", "if your limit is"),
     *("latency", "launched", "load", "lost", "metric", "model", "parameters", "percentile", "ran", "rate", "requests"),
     *("result", "seconds", "server", "servers", "servers left", "servers per node", "to requests/s", "tokens", "type"),
-    *("p99 of total latency", "usd", "usd/hour", "verdict", "why", "with", "$ a month (instances)"),
+    *("usd", "usd/hour", "verdict", "why", "with", "$ a month (instances)"),
 }
 """Heads that say what they mean."""
 

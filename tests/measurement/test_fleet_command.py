@@ -130,6 +130,29 @@ def test_a_plan_that_contradicts_the_choice_says_so_first(
     assert main(["report", source, "--format", "csv", "--output", str(tmp_path)]) == 3
 
 
+def test_a_plan_shows_the_figures_that_are_limited(
+    source: str, tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """In the table of losses each of them, in its sentence and on the page the one nearest to its limit."""
+    limits = ["--limit", "p75_total_ms=500", "--limit", "p95_ttft_ms=90000"]
+    asked = ["plan", source, "--rate", "50/s", *limits, "--degrees", "1", "--output", str(tmp_path), "--json"]
+    assert main(asked) == 0
+    found = json.loads(capsys.readouterr().out)
+    lost = next(rows for caption, rows in found["tables"].items() if caption.startswith("Loss of a node"))
+    latency = next(rows for caption, rows in found["tables"].items() if caption.startswith("Latency"))
+    without_zone = next(one for one in found["sentences"] if one.startswith("Without one zone"))
+    card = re.search(r'<p class="because">(.*)</p>', (tmp_path / "fleet.html").read_text())
+
+    assert [head for head in lost[0] if " in ms" in head] == [
+        "p75 of total latency in ms",
+        "p95 of time to first token in ms",
+    ]
+    assert list(latency[0])[2:] == ["p50", "p75", "p90", "p95", "p99"]
+    assert "p99" not in without_zone
+    assert card is not None
+    assert f"; p75 of total latency {latency[0]['p75'].replace(' (', ' ms (')}" in card[1]
+
+
 def test_a_tight_limit_turns_the_order_round(
     source: str, tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
