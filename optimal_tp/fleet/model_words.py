@@ -5,10 +5,11 @@ import typing
 
 from optimal_tp.errors import quantity
 from optimal_tp.fleet.engine.model import EngineModel
-from optimal_tp.fleet.engine.replay import CHECKED
+from optimal_tp.fleet.engine.replay import CHECKED, FEWEST
 from optimal_tp.fleet.planning import Carried, FleetPlan
+from optimal_tp.fleet.simulation.answers import Percentile
 from optimal_tp.fleet.simulation.times import ServiceTimes
-from optimal_tp.measurement.estimate import METRIC_WORDS, figure, percent
+from optimal_tp.measurement.estimate import METRIC_WORDS, figure, listed, percent
 from optimal_tp.report.tables import Table
 from optimal_tp.verdict.latency import METRICS
 
@@ -54,7 +55,7 @@ def _engine(one: Carried, model: EngineModel) -> typing.Iterator[str]:
         )
     ]
     if errors:
-        yield f"{name}'s model error, at most, in the run's own turns: {'; '.join(errors)}. Every interval includes it."
+        yield f"{name}'s model error, at most, in the run's own turns: {'; '.join(errors)}. {_included(model)}"
     else:
         yield f"{name}'s model error is not known: no load of the run has 20 requests."
     share = one.sizing.outcome.unmeasured_share
@@ -64,6 +65,27 @@ def _engine(one: Carried, model: EngineModel) -> typing.Iterator[str]:
             f"Extrapolated: {percent(share)} of {name}'s service is with more than {together} in a step, of "
             f"{model.slots} possible; the run measured none, and the fitted line goes on there."
         )
+
+
+def _included(model: EngineModel) -> str:
+    """Return which intervals include the error of a model that was compared at least once."""
+    tested = [metric for metric in METRICS if model.worst((metric, 50.0)) is not None]
+    untested = [metric for metric in tested if model.worst((metric, 99.0)) is None]
+    if not untested:
+        return "Every interval includes it."
+    which = "" if untested == tested else f" of {listed([METRIC_WORDS[metric] for metric in untested])}"
+    return (
+        f"p99{which} not tested: no load of the run has {FEWEST[99.0]} requests; above p75 its intervals include the "
+        "error of p50 instead."
+    )
+
+
+def untested(one: Carried, asked: Percentile) -> str | None:
+    """Return that the model was never compared where it is asked, for a mark; None if it was, or needs no model."""
+    if not isinstance(one.times, EngineModel):
+        return None
+    own = one.times.compared(asked)
+    return f"p{own:g} not tested" if one.times.worst((asked[0], own)) is None else None
 
 
 def _ms(seconds: float) -> str:

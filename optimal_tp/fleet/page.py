@@ -4,6 +4,7 @@ import functools
 import math
 import typing
 
+from optimal_tp.fleet.model_words import untested
 from optimal_tp.fleet.planning import Carried, FleetPlan
 from optimal_tp.fleet.sentences import Words
 from optimal_tp.fleet.smallest_fleet import nearest_limit
@@ -39,6 +40,7 @@ def page(
         usd=usd,
         data_uri=data_uri,
         limited=functools.partial(_limited, plan),
+        untested=functools.partial(_untested, plan),
     )
 
 
@@ -46,6 +48,12 @@ def _limited(plan: FleetPlan, one: Carried) -> str:
     """Return the limited figure of a candidate's fleet, of several limits the one nearest to its bound."""
     limit = nearest_limit(one.sizing.outcome, plan.question.limits)
     return f"{limit.measure} {ranged(one.sizing.outcome.percentiles[limit.percentile], 'ms')}"
+
+
+def _untested(plan: FleetPlan, one: Carried) -> tuple[str, ...]:
+    """Return a mark for each percentile of the limits at which a candidate's model was not compared."""
+    found = (untested(one, limit.percentile) for limit in plan.question.limits)
+    return tuple(dict.fromkeys(mark for mark in found if mark is not None))
 
 
 def pictures(plan: FleetPlan) -> tuple[Plot, ...]:

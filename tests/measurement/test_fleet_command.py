@@ -329,3 +329,23 @@ def test_a_batching_engine_is_planned_step_by_step(tmp_path: pathlib.Path, capsy
     assert "TP1's model error, at most, in the run's own turns: total latency p50 " in shown
     assert "The model against the run's own turns" in shown
     assert "service times" not in shown
+    assert "p99 not tested" not in shown + (tmp_path / "fleet.html").read_text()
+
+
+@pytest.mark.parametrize(("limit", "has_mark"), [("p99_total_ms=900", True), ("p75_total_ms=900", False)])
+def test_a_percentile_that_the_model_was_not_compared_at_is_not_called_tested(
+    tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str], limit: str, *, has_mark: bool
+) -> None:
+    """No load of the run has the requests for p99: it is said, and marked where such a percentile is limited."""
+    engine = TrueEngine(base=0.01, per_sequence=0.0006, per_prompt_token=0.0002, slots=16)
+    bench = whole_run(engine, blocks=0)
+    section = settings(degrees=[1], model={"max_num_seqs": 16, "max_model_len_tokens": 128}, price=price(2.25, 4))
+    folder = str(store(tmp_path, bench.record(section), bench.samples))
+    assert main(["plan", folder, "--rate", "20/s", "--limit", limit]) == 3  # no block
+    shown = capsys.readouterr().out
+
+    assert ". p99 not tested: no load of the run has 100 requests; above p75 its intervals include the error" in shown
+    assert "Every interval includes it." not in shown
+    assert (
+        '<span class="word inconclusive">p99 not tested</span>' in (tmp_path / "fleet.html").read_text()
+    ) == has_mark

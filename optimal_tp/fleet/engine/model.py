@@ -3,7 +3,6 @@
 import dataclasses
 import functools
 import math
-import typing
 
 import numpy as np
 
@@ -141,7 +140,11 @@ class EngineModel:
 
         If there were too few requests for the one, the other's error is used; 0 without any check.
         """
-        metric, percent = asked
-        order: typing.Sequence[float] = (99.0, 50.0) if percent > _UPPER else (50.0, 99.0)
-        found = [one for share in order if (one := self.worst((metric, share))) is not None]
+        own = self.compared(asked)
+        other = ({50.0, 99.0} - {own}).pop()
+        found = [one for share in (own, other) if (one := self.worst((asked[0], share))) is not None]
         return abs(found[0].error) if found else 0.0
+
+    def compared(self, asked: Percentile) -> float:
+        """Return the percentile whose error a percentile takes, if the run has the requests for it."""
+        return 99.0 if asked[1] > _UPPER else 50.0
