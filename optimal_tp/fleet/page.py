@@ -62,7 +62,8 @@ def pictures(plan: FleetPlan) -> tuple[Plot, ...]:
         return ()
     unit = "nodes" if plan.question.buying.usd_per_node_hour is None else "USD an hour"
     flips = [f"{figure(one.from_per_second)}/s: {one.candidate.name}" for one in plan.ranges]
-    alt = f"{unit} of the smallest fleet by rate, a line per candidate; cheapest from {', from '.join(flips)}."
+    cheapest = f"; cheapest from {', from '.join(flips)}" if plan.is_compared else ""
+    alt = f"{unit} of the smallest fleet by rate, a line per candidate{cheapest}."
     found = []
     for name, title, per_request in (
         ("fleet-cost", f"{unit} of the smallest fleet that holds the limit, by rate", False),

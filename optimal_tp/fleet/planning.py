@@ -139,6 +139,17 @@ class FleetPlan:
     held_out: tuple[HeldOut, ...]
     """Figures of the held-out turns, to which no model was fitted."""
 
+    @property
+    def is_compared(self) -> bool:
+        """Whether at least two candidates hold the limits; one alone is not called the cheapest."""
+        return len(self.carried) > 1
+
+    @property
+    def equals(self) -> tuple[Carried, ...]:
+        """The candidates that cost as much as the first, in whole nodes at the planned rate."""
+        cost = [self.question.buying.cost(one.sizing.fleet.replicas, one.degree) for one in self.carried]
+        return tuple(one for one, own in zip(self.carried[1:], cost[1:], strict=True) if own == cost[0])
+
 
 def plan(
     question: FleetQuestion, measured: typing.Mapping[Candidate, ServerModel], held_out: typing.Sequence[HeldOut] = ()

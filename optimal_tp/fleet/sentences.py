@@ -101,18 +101,14 @@ def _boundary(best: Carried) -> str:
 
 
 def _tie(plan: FleetPlan, best: Carried) -> str:
-    buying = plan.question.buying
-    least = buying.cost(best.sizing.fleet.replicas, best.degree)
-    equal = [
-        one.candidate.name for one in plan.carried[1:] if buying.cost(one.sizing.fleet.replicas, one.degree) == least
-    ]
+    equal = [one.candidate.name for one in plan.equals]
     if not equal:
         return ""
     first = "the verdict's choice comes first"
     if best.candidate != plan.question.choice:
         first = f"the one with the lowest {plan.question.limits[0].measure} comes first"
     cost = "costs" if len(equal) == 1 else "cost"
-    return f"In whole nodes {listed(equal)} {cost} the same; among equals {first}."
+    return f"In whole nodes {listed(equal)} {cost} the same at this rate; among equals {first}."
 
 
 def _order(plan: FleetPlan, verdict: Verdict) -> str:
@@ -144,12 +140,16 @@ def _order(plan: FleetPlan, verdict: Verdict) -> str:
 
 def _flip(plan: FleetPlan) -> str:
     if plan.flip is None:
-        if not plan.ranges:
+        if not plan.ranges or not plan.is_compared:
             return ""
+        first = plan.ranges[0].candidate
         low, high = plan.ranges[0].from_per_second, plan.ranges[-1].to_per_second
-        return (
-            f"{plan.ranges[0].candidate.name} is the cheapest at every rate from {figure(low)}/s to {figure(high)}/s."
+        is_shared = bool(plan.equals) or any(
+            cost <= point.cost[first] for point in plan.points for one, cost in point.cost.items() if one != first
         )
+        alone = ", alone or with another," if is_shared else ""
+        rates = f"from {figure(low)}/s to {figure(high)}/s"
+        return f"In whole nodes {first.name} is the cheapest{alone} at every rate {rates}."
     rate, below, above = plan.flip
     where = f"below it {below.name} is cheapest, above it {above.name}"
     return f"The choice flips at about {figure(rate)} requests/s: {where}."

@@ -149,11 +149,12 @@ def routing_table(plan: FleetPlan) -> Table:
 
 
 def range_table(plan: FleetPlan) -> Table:
-    """Return one row per stretch of rates with one cheapest candidate."""
+    """Return one row per stretch of rates with one cheapest candidate; none without another candidate."""
+    found = plan.ranges if plan.is_compared else ()
     return Table(
         caption="The cheapest candidate, by rate",
         heads=("From requests/s", "To requests/s", "Cheapest"),
-        rows=tuple((figure(one.from_per_second), figure(one.to_per_second), one.candidate.name) for one in plan.ranges),
+        rows=tuple((figure(one.from_per_second), figure(one.to_per_second), one.candidate.name) for one in found),
     )
 
 

@@ -82,7 +82,19 @@ def test_equal_dollars_are_equal_dollars_a_token(tmp_path: pathlib.Path, capsys:
     assert status == 0
     assert [(row["Candidate"], row["USD/hour"]) for row in fleets] == [("TP1", "$2.25"), ("TP2", "$2.25")]
     assert {row["USD/M output tokens"] for row in fleets} == {"$12.50"}
-    assert "In whole nodes TP2 costs the same; among equals the verdict's choice comes first." in found["sentences"]
+    page = next(tmp_path.rglob("fleet.html")).read_text()
+    assert (
+        "In whole nodes TP2 costs the same at this rate; among equals the verdict's choice comes first."
+        in found["sentences"]
+    )
+    assert any(
+        one.startswith("In whole nodes TP1 is the cheapest, alone or with another, at every rate from ")
+        for one in found["sentences"]
+    )
+    assert re.findall(r'<h3>(TP\d) <span class="word[^>]*>([^<]*)<', page) == [
+        ("TP1", "cheapest"),
+        ("TP2", "costs the same"),
+    ]
 
 
 def test_a_run_that_is_not_settled_is_planned_and_said_so_first(
@@ -102,7 +114,8 @@ def test_a_run_that_is_not_settled_is_planned_and_said_so_first(
         "and the run completed 2."
     )
     assert (
-        "In whole nodes TP1 costs the same; among equals the one with the lowest p99 of total latency comes first."
+        "In whole nodes TP1 costs the same at this rate; among equals the one with the lowest p99 of total latency "
+        "comes first."
     ) in found["sentences"]
 
 
@@ -128,6 +141,21 @@ def test_a_plan_that_contradicts_the_choice_says_so_first(
     assert found["headline"].startswith("Practice run, not settled: ")
     assert "the plan contradicts the blocks: its model gives TP2 1.3" in found["sentences"][1]
     assert main(["report", source, "--format", "csv", "--output", str(tmp_path)]) == 3
+
+
+def test_one_candidate_alone_is_not_called_the_cheapest(
+    source: str, tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """There is nothing that it is cheaper than: no sentence, no table, no badge."""
+    asked = ["plan", source, "--rate", "50/s", "--limit", "p99_total_ms=800", "--degrees", "2", "--json"]
+    assert main([*asked, "--output", str(tmp_path)]) == 0
+    found = json.loads(capsys.readouterr().out)
+    page = (tmp_path / "fleet.html").read_text()
+
+    assert not any("cheapest" in one for one in found["sentences"])
+    assert not any("by rate" in caption for caption in found["tables"])
+    assert '<span class="word chosen">meets the limits</span>' in page
+    assert "cheapest from" not in page
 
 
 def test_a_plan_shows_the_figures_that_are_limited(
