@@ -21,6 +21,7 @@ from optimal_tp.report.page.tiles import tiles
 from optimal_tp.report.page.trust import checks
 from optimal_tp.report.tables import tables
 from optimal_tp.report.words import badge, caveats, latency_words, practice
+from optimal_tp.settings.workload import Price
 from optimal_tp.verdict.analysis import Analysis, analyse
 from optimal_tp.verdict.findings import Proof
 from optimal_tp.verdict.rule import decide
@@ -249,7 +250,8 @@ def test_what_to_do_can_be_pasted() -> None:
         "    total_latency_ms: { percentile: 75, at_most_ms: 270 }",
     ]
     assert plan.text == (
-        "optimal-tp plan out/cluster/20260701T120000Z-test --rate 5/s --limit p75_total_ms=270 --degrees 2"
+        "optimal-tp plan out/cluster/20260701T120000Z-test --rate 5/s --limit p75_total_ms=270 --degrees 2 "
+        "--usd-per-hour 4.8"
     )
 
 
@@ -257,7 +259,19 @@ def test_a_practice_run_advises_nothing_for_aws() -> None:
     """No server's flags and no stack file: only a plan, which says itself that it is practice."""
     (plan,) = actions(kind("most within limits"))
 
-    assert plan.text == "optimal-tp plan out/20260701T120000Z-test --rate 5/s --limit p75_total_ms=270 --degrees 2"
+    assert plan.text == (
+        "optimal-tp plan out/20260701T120000Z-test --rate 5/s --limit p75_total_ms=270 --degrees 2 --usd-per-hour 4.8"
+    )
+
+
+def test_a_plan_is_offered_with_the_price_of_its_node_or_with_none() -> None:
+    """Without a price, and with one of another number of cores than the node has, the reader puts in his own."""
+    analysis = kind("most within limits")
+    for other in (None, Price(usd_per_hour=4.8, source="a quote", date="2026-07-01", billed_cores=2)):
+        section = analysis.record.settings.model_copy(update={"price": other})
+        (plan,) = actions(dataclasses.replace(analysis, record=dataclasses.replace(analysis.record, settings=section)))
+
+        assert plan.text.endswith(" --degrees 2 --usd-per-hour YOUR_PRICE")
 
 
 def test_markdown_has_the_stack_files_lines_as_a_block() -> None:

@@ -5,6 +5,7 @@ import importlib.metadata
 import shlex
 
 from optimal_tp.facts.candidates import Candidate
+from optimal_tp.facts.hardware import INSTANCE_TYPES
 from optimal_tp.measurement.run import PROFILE_PIN
 from optimal_tp.report.headline import degree_of
 from optimal_tp.report.words import practice
@@ -69,7 +70,19 @@ def _plan(analysis: Analysis, candidate: Candidate, folder: str | None) -> str:
     limits = [f"p{one.percentile:g}_{PLANNED[metric]}_ms={one.at_most_ms:g}" for metric, one in asked.items()]
     limits = limits or ["p99_total_ms=YOUR_LIMIT"]
     named = " ".join(f"--limit {limit}" for limit in limits)
-    return f"optimal-tp plan {folder or usual_folder(analysis)} --rate 5/s {named} --degrees {candidate.degree}"
+    return (
+        f"optimal-tp plan {folder or usual_folder(analysis)} --rate 5/s {named} --degrees {candidate.degree} "
+        f"--usd-per-hour {_node_price(analysis)}"
+    )
+
+
+def _node_price(analysis: Analysis) -> str:
+    """Return the run's price where it buys the node that is planned with; in capitals where there is none."""
+    price, instance = analysis.record.settings.price, analysis.record.pins.get("instance")
+    node = next((each for name, each in INSTANCE_TYPES.items() if name == instance), INSTANCE_TYPES["trn2.3xlarge"])
+    if price is None or price.billed_cores != node.logical_cores:
+        return "YOUR_PRICE"
+    return f"{price.usd_per_hour:.10g}"
 
 
 def usual_folder(analysis: Analysis) -> str:
