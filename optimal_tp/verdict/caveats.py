@@ -41,7 +41,8 @@ def caveats_of(case: "Case", chosen: Candidate | None, *, is_proven: bool) -> tu
         few = min(starts.values())
         found.append(
             f"for these server processes: {'each was' if len(set(starts.values())) == 1 else 'some were'} "
-            f"started {'once' if few == 1 else f'{few} times'}, and another start may differ by a few percent"
+            f"started {'once' if few == 1 else f'{few} times'}, and another start may differ; this run does not show "
+            "by how much"
         )
     if narrow := _multiplied(case):
         found.append(

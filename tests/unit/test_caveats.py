@@ -31,9 +31,12 @@ def with_starts(record: RunRecord, starts: int) -> RunRecord:
 
 
 def test_one_start_is_these_server_processes() -> None:
-    """Another start may differ by a few percent."""
+    """Another start may differ, and no figure is made up for it."""
     assert caveats(*planted_run(PAIR)) == (
-        "for these server processes: each was started once, and another start may differ by a few percent",
+        (
+            "for these server processes: each was started once, and another start may differ; this run does not show "
+            "by how much"
+        ),
     )
 
 

@@ -211,7 +211,8 @@ def test_certainty_counts_what_it_rests_on_and_what_it_holds_for() -> None:
     assert certainty(analysed().verdict) == (
         "Confidence at least 95 % on a machine that stays steady, valid even though the run could stop early. "
         "1,440 requests in 24 blocks, no failures. "
-        "It holds for these server processes: each was started once, and another start may differ by a few percent. "
+        "It holds for these server processes: each was started once, and another start may differ; this run does not "
+        "show by how much. "
         "It holds for servers that do not slow each other down: TP1 and TP2 ran on fewer cores than the widest, so the "
         "figures per core are multiplied, and servers that fill the same cores were not measured together."
     )

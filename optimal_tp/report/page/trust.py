@@ -145,7 +145,7 @@ def _starts(turns: typing.Sequence[Turn]) -> Check:
     if least >= ENOUGH_STARTS:
         return Check(state="fine", title=title, detail=f"Every candidate was started at least {least} times.")
     times = "once" if least == 1 else f"{least} times"
-    detail = f"Servers were started {times}; another start may differ by a few percent."
+    detail = f"Servers were started {times}; another start may differ; this run does not show by how much."
     return Check(state="note", title=title, detail=detail)
 
 
