@@ -115,9 +115,7 @@ class Experiment:
             self.guidance.note_rise(candidate, slots, found if isinstance(found, Throughput) else None)
 
     async def _blocks(self, deadline: float) -> ExperimentEnd:
-        decision, most = self.settings.decision, self.settings.decision.maximum_blocks
-        if decision.fixed_looks is not None:
-            most = min(most, decision.minimum_blocks + decision.fixed_looks - 1)
+        decision, most = self.settings.decision, self.settings.decision.last_block
         self.watcher.stage("blocks", total=max(0.0, deadline - self.taking.now()))
         # The same seed gives the same order of candidates in every block.
         orders = block_orders(tuple(self.courses), random.Random(f"{self.settings.load.seed} order"))

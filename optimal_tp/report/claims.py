@@ -66,7 +66,7 @@ def claims(analysis: Analysis) -> tuple[Claim, ...]:
     """Return the claims of a report: the answer, its certainty, what otherwise; then whatever the run carries."""
     found = [
         ("Answer", answer(analysis)),
-        ("Certainty", certainty(analysis.verdict)),
+        ("Certainty", certainty(analysis.verdict, analysis.record)),
         ("Otherwise", otherwise(analysis)),
     ]
     if analysis.verdict.outcome != "void":

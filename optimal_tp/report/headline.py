@@ -16,6 +16,7 @@ from optimal_tp.measurement.estimate import (
     ranged,
     usd,
 )
+from optimal_tp.measurement.run import PROFILE_PIN, RunRecord
 from optimal_tp.report.words import PLAIN, capital, holds, unanswered
 from optimal_tp.verdict.analysis import Analysis
 from optimal_tp.verdict.caveats import unseen
@@ -66,8 +67,8 @@ def answer(analysis: Analysis) -> str:
     return f"Serve with {verdict.chosen}. {why} {_point(analysis, chosen)}".rstrip()
 
 
-def certainty(verdict: Verdict) -> str:
-    """Return how sure the answer is, or what would make it sure."""
+def certainty(verdict: Verdict, record: RunRecord | None = None) -> str:
+    """Return how sure the answer is, or what would make it sure; ``record``: the run, which its looks may bound."""
     basis = _basis(verdict)
     if verdict.outcome == "settled" and basis is None:
         return "Nothing was measured: every candidate was ruled out before any load."
@@ -80,7 +81,8 @@ def certainty(verdict: Verdict) -> str:
     seen = basis or "no completed block"
     if not verdict.outlook:
         return f"More blocks alone do not settle it ({'; '.join(verdict.reasons)}). Seen so far: {seen}."
-    return f"{_open_questions(verdict.outlook)} Seen so far: {seen}."
+    ends = "" if record is None else _ends(verdict, record)
+    return f"{_open_questions(verdict.outlook, ends)} Seen so far: {seen}."
 
 
 def _basis(verdict: Verdict) -> str | None:
@@ -104,15 +106,27 @@ def otherwise(analysis: Analysis) -> str:
     return " ".join(sentence for sentence in sentences if sentence) or "No other candidate was measured."
 
 
-def _open_questions(outlook: tuple[Outlook, ...]) -> str:
-    """Return every open question with the blocks it takes, and what all of them together take."""
+def _open_questions(outlook: tuple[Outlook, ...], ends: str) -> str:
+    """Return every open question with the blocks it takes, and what all of them take, or where the run ``ends``."""
     listed = "; ".join(f"{one.question} ({_more(one)})" for one in outlook)
     longest = max(outlook, key=lambda one: -1 if one.blocks is None else one.blocks)
-    if any(one.blocks is None for one in outlook):
-        return f"Open: {listed}."
+    if ends or any(one.blocks is None for one in outlook):
+        return f"Open: {listed}.{ends}"
     time = "" if longest.seconds is None else f", {duration(longest.seconds)}"
     cost = "" if longest.usd is None else f", {usd(longest.usd)}"
     return f"Open: {listed}. {_more(longest).capitalize()}{time}{cost} may settle it if the run goes on as it did."
+
+
+def _ends(verdict: Verdict, record: RunRecord) -> str:
+    """Return after which block fixed looks end the run; empty where it has none, or enough blocks are left to it."""
+    decision, profile = record.settings.decision, record.pins.get(PROFILE_PIN)
+    asked = [decision.last_block if one.blocks is None else one.blocks for one in verdict.outlook]
+    if decision.fixed_looks is None or max(asked) <= decision.last_block - verdict.blocks:
+        return ""
+    name = "plan of this run" if profile is None else f"profile {profile}"
+    again = "a repeat is a new run, which begins with block 1"
+    longer = " The profile full measures another load and takes up to two hours." if profile == "quick" else ""
+    return f" The {name} ends after {plural(decision.last_block, 'block')}: {again}.{longer}"
 
 
 def _more(outlook: Outlook) -> str:

@@ -207,6 +207,13 @@ class Decision(Section):
             raise broken(f"must be at least minimum_blocks ({info.data['minimum_blocks']})")
         return most
 
+    @property
+    def last_block(self) -> int:
+        """Blocks after which the comparison ends: at the last of ``fixed_looks``, or after ``maximum_blocks``."""
+        if self.fixed_looks is None:
+            return self.maximum_blocks
+        return min(self.maximum_blocks, self.minimum_blocks + self.fixed_looks - 1)
+
 
 class Price(HourPrice):
     """Hourly price of one billed unit: an instance with ``billed_cores`` logical cores."""

@@ -6,6 +6,7 @@ import re
 import pytest
 
 from optimal_tp.measurement.estimate import Estimate, Interval
+from optimal_tp.measurement.run import PROFILE_PIN
 from optimal_tp.report.claims import (
     Claim,
     claims,
@@ -251,6 +252,41 @@ def test_certainty_of_an_open_run_says_what_may_settle_it() -> None:
         "Open: whether A (about 4 more blocks); whether B (about 1 more block). About 4 more blocks, 4 min, $0.32 may "
         "settle it if the run goes on as it did. Seen so far: 120 requests in 2 blocks, no failures."
     )
+
+
+@pytest.mark.parametrize(
+    ("blocks", "profile", "expected"),
+    [
+        (
+            7,
+            "quick",
+            " which begins with block 1. The profile full measures another load and takes up to two hours. Seen",
+        ),
+        (
+            None,
+            "sweep",
+            " The profile sweep ends after 8 blocks: a repeat is a new run, which begins with block 1. Seen",
+        ),
+        (7, None, " The plan of this run ends after 8 blocks: a repeat is a new run, which begins with block 1. Seen"),
+        (6, "quick", " About 6 more blocks, 4 min, $0.32 may settle it if the run goes on as it did. Seen"),
+    ],
+    ids=["quick", "unknown", "own settings", "ended early"],
+)
+def test_fixed_looks_leave_no_further_blocks_to_promise(blocks: int | None, profile: str | None, expected: str) -> None:
+    """Two blocks of eight are measured: six more would be of the same run, a seventh is of no run."""
+    found = analysed(blocks=2)
+    settings = found.record.settings
+    decision = settings.decision.model_copy(update={"minimum_blocks": 4, "fixed_looks": 5})
+    record = dataclasses.replace(
+        found.record,
+        settings=settings.model_copy(update={"decision": decision}),
+        pins={} if profile is None else {PROFILE_PIN: profile},
+    )
+    verdict = dataclasses.replace(
+        found.verdict, outlook=(Outlook(question="whether A", blocks=blocks, seconds=240.0, usd=0.32),)
+    )
+
+    assert expected in certainty(verdict, record)
 
 
 def test_an_open_run_says_what_limits_its_figures_once() -> None:
