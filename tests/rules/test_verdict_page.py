@@ -198,3 +198,13 @@ def test_the_rows_are_the_kinds_explained() -> None:
     assert any(name.startswith("one slot") for name in names)
     assert any(name.startswith("8B-like") for name in names)
     assert saturated.ROWS
+
+
+def test_the_page_says_when_goodput_is_called_too_high() -> None:
+    """Probably, where the compared turns missed the limit; with fixed looks up to a fifth otherwise, never both."""
+    first, otherwise = PLAIN.split("An exact goodput after few turns.")[1].split(" Otherwise ")[:2]
+
+    assert "the report says *probably too high*" in first
+    assert otherwise.startswith(
+        "a run with fixed looks and limits, as of the quick profile, says *about right, up to 20 % too high*."
+    )
