@@ -7,10 +7,12 @@ import typing
 import numpy as np
 import scipy.optimize
 
+from optimal_tp.facts.candidates import Candidate
 from optimal_tp.measurement.run import RunRecord
 from optimal_tp.measurement.samples import Sample
 from optimal_tp.measurement.turns import Turn
 from optimal_tp.verdict.beside.reach import Reach
+from optimal_tp.verdict.caveats import rates_tried
 from optimal_tp.verdict.contest import contest
 from optimal_tp.verdict.costs import CoreFigures, EqualCores, Money, core_figures, equal_cores, money
 from optimal_tp.verdict.evidence import gather
@@ -112,6 +114,11 @@ class Analysis:
     timeline: tuple[TimelineTurn, ...] = ()
     fillings: tuple[Filling, ...] = ()
     """Lengths of prompts and contexts against buckets."""
+    tried: typing.Mapping[Candidate, typing.Mapping[bool, typing.Sequence[float]]] = dataclasses.field(
+        default_factory=dict
+    )
+    """Requests/s per core of each candidate's undisturbed turns: of those that met the limits, and of the others. Empty
+    without limits."""
 
 
 def analyse(
@@ -157,4 +164,5 @@ def analyse(
         narrowing=None if verdict.outcome == "void" else narrowing(verdict, found.standings),
         timeline=timeline(record.turns, evidence, disturbed, left_out),
         fillings=fillings(evidence, record.pins),
+        tried={one: rates_tried(evidence, one, disturbed) for one in evidence.candidates if settings.limits.asked()},
     )

@@ -12,6 +12,7 @@ from optimal_tp.measurement.counters.remarks import remarks
 from optimal_tp.measurement.estimate import figure, name_list, percent, plural
 from optimal_tp.measurement.run_audit import JUDGED, throttling
 from optimal_tp.measurement.turns import of
+from optimal_tp.verdict.evidence import Evidence
 from optimal_tp.verdict.latency import is_beyond
 from optimal_tp.verdict.readings import limits_by_share, reading
 
@@ -122,15 +123,23 @@ def _tried(
     case: "Case", candidate: Candidate, disturbed: typing.Collection[tuple[Candidate, int | None]], it: str
 ) -> str:
     """Return at which rates per core the undisturbed turns of ``candidate`` met the limits, and at which not."""
-    limits, cores = case.evidence.settings.limits.asked(), case.evidence.candidates[candidate].record.cores_used
+    rates = rates_tried(case.evidence, candidate, disturbed)
+    met = f"met {it} in turns at {_span(rates[True])}" if rates[True] else f"met {it} in no turn"
+    return f"{met} and missed {it} at {_span(rates[False])}" if rates[False] else met
+
+
+def rates_tried(
+    evidence: Evidence, candidate: Candidate, disturbed: typing.Container[tuple[Candidate, int | None]]
+) -> dict[bool, list[float]]:
+    """Return the requests/s per core of undisturbed turns of ``candidate`` that met the limits, and that did not."""
+    limits, cores = evidence.settings.limits.asked(), evidence.candidates[candidate].record.cores_used
     rates: dict[bool, list[float]] = {True: [], False: []}
-    for turn, samples in case.evidence.soundness.turns:
+    for turn, samples in evidence.soundness.turns:
         if of(turn) != candidate or (turn.stage == "block" and (candidate, turn.block) in disturbed):
             continue
         if (one := reading(turn, samples, limits, cores)) is not None:
             rates[one.is_held].append(math.exp(one.log_rate))
-    met = f"met {it} in turns at {_span(rates[True])}" if rates[True] else f"met {it} in no turn"
-    return f"{met} and missed {it} at {_span(rates[False])}" if rates[False] else met
+    return rates
 
 
 def _span(rates: typing.Sequence[float]) -> str:

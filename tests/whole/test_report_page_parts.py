@@ -8,6 +8,7 @@ import typing
 
 import pytest
 
+from optimal_tp.measurement.estimate import Estimate, Interval
 from optimal_tp.measurement.run import OUTPUT_TOKENS, PROMPT_TOKENS, RunRecord
 from optimal_tp.report.document import document
 from optimal_tp.report.files import html, markdown, write
@@ -25,6 +26,7 @@ from optimal_tp.settings.workload import Price
 from optimal_tp.verdict.analysis import Analysis, analyse
 from optimal_tp.verdict.findings import Proof
 from optimal_tp.verdict.rule import decide
+from tests.fakes_candidates import TP2
 from tests.fakes_run import (
     SEED_EXPERIMENT,
     Planted,
@@ -189,6 +191,27 @@ def test_tiles_have_rate_latency_and_dollars_of_one_point() -> None:
     assert latency.interval.endswith(" ms")
     assert (dollars.value, dollars.unit) == ("$6.80", "at $4.80 an hour")
     assert dollars.interval.startswith("$6.5")
+
+
+def test_a_latency_over_the_limit_names_the_rates_that_met_it() -> None:
+    """A settled comparison near capacity may lie over the limit: the tile says at which rates turns met it."""
+    analysis = kind("most within limits")
+    over = Estimate(value=400.0, interval=Interval(low=300.0, high=None))
+    degrees = tuple(
+        dataclasses.replace(one, limits=tuple(dataclasses.replace(each, latency_ms=over) for each in one.limits))
+        for one in analysis.verdict.degrees
+    )
+    missed = dataclasses.replace(analysis, verdict=dataclasses.replace(analysis.verdict, degrees=degrees))
+    met: dict[bool, list[float]] = {True: [0.8, 1.1], False: [1.0, 1.4]}
+    rates = {one.candidate: met for one in degrees}
+    none = {one.candidate: {True: [], False: [0.9]} for one in degrees}
+    said = "limit 270 ms: measured near capacity, over the limit"
+
+    assert max(analysis.tried[TP2][True]) > 0
+    assert [tiles(dataclasses.replace(missed, tried=one))[1].unit for one in (rates, none)] == [
+        f"{said}; turns met it at up to 1.10 requests/s per core, and missed it from 1.00",
+        f"{said}; no turn met it",
+    ]
 
 
 def test_a_tile_without_a_figure_is_a_sentence() -> None:

@@ -29,7 +29,7 @@ def tiles(analysis: Analysis) -> tuple[Tile, ...]:
     if named is None or verdict.outcome == "void":
         return ()
     degree = degree_of(verdict, named)
-    return _rate(analysis, degree), _latency(degree), _dollars(analysis, degree)
+    return _rate(analysis, degree), _latency(analysis, degree), _dollars(analysis, degree)
 
 
 def _rate(analysis: Analysis, degree: DegreeVerdict) -> Tile:
@@ -61,7 +61,7 @@ def _proven(proof: Proof | None) -> str:
     return f"proven: {', '.join(side for side in sides if side is not None)}"
 
 
-def _latency(degree: DegreeVerdict) -> Tile:
+def _latency(analysis: Analysis, degree: DegreeVerdict) -> Tile:
     finding = tightest(degree.limits)
     if finding is None:
         median = degree.median_latency_ms
@@ -76,7 +76,22 @@ def _latency(degree: DegreeVerdict) -> Tile:
         why = f"not known: too many requests {' or '.join(ends) or 'failed'}"
         return Tile(label=label, value=None, unit=f"{why}; {limit}", interval="")
     value = finding.latency_ms
+    if value.interval.is_above(finding.at_most_ms):
+        over = (
+            f"limit {latency_words(finding.at_most_ms)}: measured near capacity, over the limit{_met(analysis, degree)}"
+        )
+        return Tile(label=label, value=latency_words(value.value), unit=over, interval=latency_range(value.interval))
     return Tile(label=label, value=latency_words(value.value), unit=limit, interval=latency_range(value.interval))
+
+
+def _met(analysis: Analysis, degree: DegreeVerdict) -> str:
+    """Return the highest rate at which a turn met the limits, and the lowest at which one did not."""
+    rates = analysis.tried.get(degree.candidate, {})
+    met, missed = rates.get(True, ()), rates.get(False, ())
+    if not met:
+        return "; no turn met it"
+    least = f", and missed it from {figure(min(missed))}" if missed else ""
+    return f"; turns met it at up to {figure(max(met))} requests/s per core{least}"
 
 
 def _dollars(analysis: Analysis, degree: DegreeVerdict) -> Tile:
