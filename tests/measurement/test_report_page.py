@@ -117,6 +117,25 @@ def test_a_tight_limit_chooses_the_faster_candidate(opened: Opened, page_file: p
     assert opened.tab.locator(".outcome tr.best th").inner_text() == "TP2"
 
 
+def test_an_open_run_has_no_winner_before_it_is_settled(browser: Browser, tmp_path: pathlib.Path) -> None:
+    """Who leads is said so in words of the text's size, and no row has the winner's colour."""
+    record, samples = crossing_run(LOOSE_MS)
+    verdict = dataclasses.replace(decide(record, samples), outcome="inconclusive", chosen=None, provisional="TP1")
+    opened = Opened(browser, write(tmp_path, analyse(record, samples, verdict))[0])
+    line, usual = opened.tab.locator(".winner"), opened.tab.locator(".play")
+    sizes = [one.evaluate("it => getComputedStyle(it).fontSize") for one in (line, usual)]
+
+    assert line.inner_text() == "TP1 leads so far"
+    assert sizes[0] == sizes[1]
+    assert opened.tab.locator(".outcome tr.best").count() == 0
+
+    opened.tab.locator(".rate").fill("100")
+    opened.tab.locator(".price").fill("10")
+
+    assert line.inner_text() == "TP1 is cheapest at this rate, so far"
+    opened.context.close()
+
+
 def test_a_price_of_its_own_moves_the_winner(opened: Opened) -> None:
     """TP2 does some 24 % less per core: at 10 % less it is dearer still, at half the price it wins."""
     field = opened.tab.locator('.outcome input[data-name="TP2"]')

@@ -73,6 +73,7 @@ def _data(analysis: Analysis, view: ByLimit) -> dict[str, typing.Any]:
     own = next((place for place, point in enumerate(view.points) if point.limit_ms == view.asked_ms), None)
     return {
         "unit": view.per_core,
+        "settled": analysis.verdict.outcome == "settled",
         "start": len(view.points) - 1 if own is None else own,
         "points": [
             {
