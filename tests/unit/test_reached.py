@@ -17,6 +17,7 @@ from optimal_tp.plan.lengths import Shape
 from optimal_tp.plan.roofline.floors import ModelledServer
 from optimal_tp.report.document import document
 from optimal_tp.report.files import html, markdown
+from optimal_tp.report.page.limits import limit_table
 from optimal_tp.report.physics.claims_in_words import limit_claim, limit_rows, limits_of
 from optimal_tp.report.physics.extrapolations import what_if_claim
 from optimal_tp.report.physics.reached import reached
@@ -178,7 +179,7 @@ def test_the_claim_names_share_bound_and_next_degree() -> None:
     sentence = limit_claim(analysis)
 
     assert sentence.startswith("TP1 reaches 16.8 % of what memory bandwidth allows (TP2 8.4 %), and ")
-    neither = "Neither memory nor computing is near its limit; memory bandwidth would bind first."
+    neither = "That roof is far away: neither memory nor computing is near it."
     assert f"{neither} TP2 could give at most " in sentence
     assert sentence.endswith(
         "Source of the peak: AWS's figures for Trainium2: 725 GB/s and 167 BF16 TFLOP/s a logical core."
@@ -186,6 +187,21 @@ def test_the_claim_names_share_bound_and_next_degree() -> None:
     found = document(analysis)
     assert "16.8 %" in html(analysis, found.claims, ())
     assert "16.8 % of what memory bandwidth allows" in markdown(analysis, found.claims, (), ())
+
+
+def test_a_degree_that_the_place_cannot_run_is_left_out() -> None:
+    """A gate refused TP2, or the own machine has no second core: neither the sentence nor the table promises it."""
+    analysis = analysed(two_at_a_time(1))
+    (only,) = analysis.verdict.degrees
+    refused = dataclasses.replace(only, degree=2, word="no-fit")
+    gated = dataclasses.replace(
+        analysis, verdict=dataclasses.replace(analysis.verdict, degrees=(*analysis.verdict.degrees, refused))
+    )
+    own = dataclasses.replace(analysis, record=dataclasses.replace(analysis.record, place="local"))
+    places = [dataclasses.replace(analysis, record=dataclasses.replace(analysis.record, place="cluster")), gated, own]
+
+    assert ["TP2 could give at most" in limit_claim(one) for one in places] == [True, False, False]
+    assert ["TP2: " in str(limit_table(one).rows) for one in places] == [True, False, False]
 
 
 def test_only_what_is_near_its_limit_is_called_a_bottleneck() -> None:
@@ -203,7 +219,7 @@ def test_only_what_is_near_its_limit_is_called_a_bottleneck() -> None:
         for name, changes in cases.items()
     }
 
-    assert "Neither" not in str(said)
+    assert "neither" not in str(said)
     assert {name for name, words in said.items() if " The bottleneck is memory bandwidth. " in words} == {
         "near",
         "beyond",

@@ -1,6 +1,8 @@
 """The tables of what physics allows and of what would change the answer, for the page and for Markdown."""
 
-from optimal_tp.report.physics.claims_in_words import limit_heads, limit_rows
+import functools
+
+from optimal_tp.report.physics.claims_in_words import can_run, limit_heads, limit_rows
 from optimal_tp.report.physics.extrapolations import WHAT_IF_HEADS, what_if_rows
 from optimal_tp.report.tables import Table
 from optimal_tp.verdict.analysis import Analysis
@@ -12,7 +14,11 @@ def limit_table(analysis: Analysis) -> Table:
     criterion = analysis.verdict.criterion
     how = "fitted" if criterion == "goodput" else "measured"
     caption = f"How far from the limit; {how} and at most are {UNIT[criterion]}"
-    return Table(caption=caption, heads=limit_heads(criterion), rows=limit_rows(analysis.reached))
+    return Table(
+        caption=caption,
+        heads=limit_heads(criterion),
+        rows=limit_rows(analysis.reached, functools.partial(can_run, analysis)),
+    )
 
 
 def what_if_table(analysis: Analysis) -> Table:

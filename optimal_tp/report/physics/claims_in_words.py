@@ -78,7 +78,7 @@ def limit_claim(analysis: Analysis) -> str:
     given = "" if one.share_of_bound is None else f"; it reaches {percent(one.share_of_bound)} of that"
     most = f"{figure(one.bound_per_core)} {UNIT[verdict.criterion]}"
     sentences.append(f"Physics allows at most {most}{given}. {_binding(one)}")
-    if one.next_factor is not None:
+    if one.next_factor is not None and can_run(analysis, one.next_degree):
         sentences.append(
             f"TP{one.next_degree} could give at most {figure(one.next_factor)} times as much as {one.name} does."
         )
@@ -96,8 +96,19 @@ def _binding(one: Reach) -> str:
     shares = [share for share in (one.bandwidth_share, one.compute_share) if share is not None]
     if not shares or one.beyond_roof or max(shares) >= NEAR:
         return f"The bottleneck is {one.binds}."
-    first = f"{one.binds} would bind first."
-    return first.capitalize() if len(shares) == 1 else f"Neither memory nor computing is near its limit; {first}"
+    return (
+        f"{one.binds.capitalize()} would bind first."
+        if len(shares) == 1
+        else "That roof is far away: neither memory nor computing is near it."
+    )
+
+
+def can_run(analysis: Analysis, degree: int) -> bool:
+    """Whether the run's place may have room for ``degree``: no gate refused it, and a local machine has the cores."""
+    if any(one.degree == degree and one.word == "no-fit" for one in analysis.verdict.degrees):
+        return False
+    cores = max((one.cores_used or 0 for one in analysis.verdict.degrees), default=0)
+    return analysis.record.place != "local" or degree <= cores
 
 
 _HEADS = (
@@ -122,8 +133,10 @@ def limit_heads(criterion: Criterion) -> tuple[str, ...]:
     return tuple("Fitted" if head == "Measured" and criterion == "goodput" else head for head in _HEADS)
 
 
-def limit_rows(reached: tuple[Reach, ...]) -> tuple[tuple[str, ...], ...]:
-    """Return a row per candidate under ``limit_heads``."""
+def limit_rows(
+    reached: tuple[Reach, ...], runs: typing.Callable[[int], bool] = lambda _: True
+) -> tuple[tuple[str, ...], ...]:
+    """Return a row per candidate under ``limit_heads``; a next degree that ``runs`` rejects has no figure."""
     return tuple(
         (
             one.name,
@@ -137,7 +150,9 @@ def limit_rows(reached: tuple[Reach, ...]) -> tuple[tuple[str, ...], ...]:
             figure(one.measured_per_core),
             figure(one.bound_per_core),
             one.binds,
-            MISSING if one.next_factor is None else f"TP{one.next_degree}: {figure(one.next_factor)} times",
+            MISSING
+            if one.next_factor is None or not runs(one.next_degree)
+            else f"TP{one.next_degree}: {figure(one.next_factor)} times",
             MISSING
             if one.kv_tokens is None
             else f"{one.kv_tokens:,} tokens, {quantity(one.kv_sequences or 0, 'sequence', 'sequences')}",
