@@ -14,6 +14,7 @@ from optimal_tp.fleet.engine import fitting, replay
 from optimal_tp.fleet.simulation import simulation
 from optimal_tp.measurement import audit, progress, run_audit
 from optimal_tp.results import parts
+from optimal_tp.settings.spend import ExpectedMinutes
 from optimal_tp.settings.workload import Load
 from optimal_tp.verdict import contest
 from optimal_tp.verdict.race import rates
@@ -121,10 +122,24 @@ def test_a_page_states_what_the_shortest_capacity_block_costs(page: str) -> None
 
 
 def test_the_readme_states_what_the_dev_stack_costs() -> None:
-    """An hour of serving, an idle hour, the whole experiment."""
+    """An hour of serving, and one of the cluster alone."""
     outputs, page = recorded("Pulumi.dev.yaml").outputs, plain("README.md")
 
-    assert f"about {outputs['usd_per_hour']:.2f} USD an hour while it serves" in page
-    assert f"{outputs['usd_per_hour_idle']:.2f} USD an hour idle" in page
-    assert f"The experiment uses some {outputs['usd_expected']:.0f} USD" in page
+    assert f"counts hours in use, {outputs['usd_per_hour']:.2f} USD each" in page
     assert f"goes on costing {outputs['usd_per_hour_idle']:.2f} USD an hour" in page
+
+
+@pytest.mark.parametrize("page", ["README.md", AWS, "docs/concepts/money.md", "docs/get-started/first-verdict.md"])
+def test_a_page_states_what_the_whole_experiment_costs(page: str) -> None:
+    """The block in full and, of the expected cost, what no block pays: the cluster and its traffic."""
+    outputs = recorded("Pulumi.dev.yaml").outputs
+    block = re.search(r"at least ([\d.]+) USD", outputs["cost"][2])
+    traffic = re.search(r"([\d.]+) USD for images", outputs["cost"][1])
+    assert block is not None
+    assert traffic is not None
+    idle, hour, before = outputs["usd_per_hour_idle"], outputs["usd_per_hour"], ExpectedMinutes().cluster / 60
+    served = (outputs["usd_expected"] - before * idle - float(traffic[1])) / hour
+
+    around = (before + served) * idle + float(traffic[1])
+    assert f"about {float(block[1]) + around:.0f} USD" in plain(page)
+    assert f"{around:.0f} USD for the cluster" in plain(page)
