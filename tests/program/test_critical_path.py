@@ -9,9 +9,11 @@ import typing
 
 import pytest
 
+from optimal_tp.settings.spend import ExpectedMinutes
 from tests.engines.fakes_aws.kinds import OTHER_SECONDS, SECONDS
 from tests.engines.fakes_aws.plugin import kind_of
 from tests.fakes_pulumi import Recorded, Recording, recorded
+from tests.fakes_stack_files import ROOT
 from tests.program import test_workloads
 from tests.program.test_destroy_order import CLUSTER, PAIRS, POOL
 
@@ -98,3 +100,13 @@ def test_up_ends_minutes_after_the_pool_is_there() -> None:
     to_pool, to_end = (sum(cost[key] for key in chain(asked(recording), cost, last)) for last in (POOL, CONDUCTOR))
 
     assert to_end - to_pool < 120
+
+
+def test_the_documents_say_how_long_up_takes_to_the_pool() -> None:
+    """The chain's minutes, and the margin up to the setting's, which the forecast and the other pages count with."""
+    recording = recorded(DEV)
+    cost = {each.key: seconds(each) for each in recording.resources}
+    minutes = round(sum(cost[key] for key in chain(asked(recording), cost, POOL)) / 60)
+    stated = f"sum to {minutes}, and {ExpectedMinutes().cluster - minutes:g} are a margin"
+
+    assert stated in (ROOT / "docs/evidence/not-run-on-aws.md").read_text(encoding="utf-8")
