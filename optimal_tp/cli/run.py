@@ -1,6 +1,6 @@
 """Run the experiment against servers of your own.
 
-Exit status: 0 settled, 2 bad settings or targets, 3 inconclusive, 4 void, 5 storage failed, 130 interrupted.
+Exit status: 0 settled, 2 bad settings or targets, 3 inconclusive, 4 void, 5 server or storage failed, 130 interrupted.
 Example: optimal-tp run --settings settings.yaml --target 1=http://a:8000 --target 2=http://b:8000 --results out
 """
 

@@ -80,8 +80,9 @@ class Session:
     async def conduct(self) -> RunRecord:
         """Run the experiment and return its record; if it had ended before, nothing is measured.
 
-        Raises SettingsError for targets with a wrong identity, StorageFailed if results cannot be kept, Interrupted if
-        ``halt`` was set before anything was measured, and ResumeFailed if ``restored`` is of another run.
+        Raises SettingsError for targets with a wrong identity, ServerFailed for targets that are down, StorageFailed if
+        results cannot be kept, Interrupted if ``halt`` was set before anything was measured, and ResumeFailed if
+        ``restored`` is of another run.
         """
         if self.restored is not None:
             return await self._resume(self.restored)
@@ -199,8 +200,8 @@ class Session:
         for each in (one for one in here if one in self._measured()):
             try:
                 await self._check({each: here[each]})
-            except SettingsError as error:
-                await self.arena.refuse(each, str(error.problems[0]))
+            except (SettingsError, ServerFailed) as error:
+                await self.arena.refuse(each, str(error.problems[0] if isinstance(error, SettingsError) else error))
 
     async def _check(self, here: dict[Candidate, tuple[str, ...]]) -> None:
         await check_targets(here, self.settings, ignore_eos=self.ignore_eos, access=self.access, trace=self.trace)

@@ -32,7 +32,7 @@ async def check_targets(
 
     Raises SettingsError that lists every target that is down, serves another model, has another degree or batch in a
     served name ("Qwen/Qwen3-0.6B-tp2", "Qwen/Qwen3-0.6B-tp2-b16"), holds fewer tokens than the load asks for, or
-    refuses the completion.
+    refuses the completion; ServerFailed with the same sentences if all that is wrong is that targets are down.
     """
     pairs = [(candidate, url) for candidate, urls in targets.items() for url in urls]
     asked = _Asked(settings=settings, ignore_eos=ignore_eos, access=access, trace=trace)
@@ -41,8 +41,16 @@ async def check_targets(
     if not problems:
         tried = (_unserved(candidate, url, asked) for candidate, url in pairs)
         problems = [problem for problem in await asyncio.gather(*tried) if problem is not None]
-    if problems:
-        raise SettingsError(problems)
+    if not problems:
+        return
+    wrong = SettingsError(problems)
+    if all(isinstance(problem, _Down) for problem in problems):
+        raise ServerFailed(str(wrong))
+    raise wrong
+
+
+class _Down(Problem):
+    """A target that could not be reached: its URL may be right, and the server not up."""
 
 
 def _path(wanted: Candidate) -> str:
@@ -81,7 +89,8 @@ async def _problems(wanted: Candidate, url: str, asked: _Asked) -> list[Problem]
         served = await asked.access.server(url).models()
     except ServerFailed as error:
         rule = f"must be an OpenAI-compatible server that answers ({error})"
-        return [Problem(path=path, value=url, rule=rule, remedy=_way_in(str(error)))]
+        kind = _Down if _is_silence(str(error)) else Problem
+        return [kind(path=path, value=url, rule=rule, remedy=_way_in(str(error)))]
     problems = []
     names = [model.name for model in served]
     model_name = settings.model.name
@@ -157,9 +166,18 @@ def _is_refusal(http_status: int | None) -> bool:
     return http_status is not None and _LEAST_REFUSAL <= http_status <= _MOST_REFUSAL and http_status not in _BUSY
 
 
+_UNTRUSTED = "CERTIFICATE_VERIFY_FAILED"
+_SILENCE = ("no connection", "no complete response")
+"""How the load generator's own words for a server that gave no answer begin."""
+
+
+def _is_silence(said: str) -> bool:
+    return _UNTRUSTED not in said and any(words in said for words in _SILENCE)
+
+
 def _way_in(said: str) -> str:
     """Return the remedy for a server that does not list its models."""
-    if "CERTIFICATE_VERIFY_FAILED" in said:
+    if _UNTRUSTED in said:
         return "name its certificate with --ca-file"
     if any(f"HTTP status {status}" in said for status in _NO_ENTRY):
         return "give the servers' key with --key-variable or --key-file"

@@ -15,10 +15,9 @@ from optimal_tp.cli import share
 from optimal_tp.cluster import accounting, assembly, job
 from optimal_tp.cluster.assembly import Assembly, assembled
 from optimal_tp.cluster.memory import Memory, MemoryPlace
-from optimal_tp.errors import Interrupted, Problem, SettingsError
+from optimal_tp.errors import Interrupted, OptimalTpError, Problem, ServerFailed, SettingsError
 from optimal_tp.experiment import session
 from optimal_tp.experiment.turns import Halt
-from optimal_tp.facts.candidates import Candidate
 from optimal_tp.measurement.samples import encode
 from optimal_tp.measurement.steps import decode_steps, encode_steps
 from optimal_tp.report import files
@@ -204,15 +203,25 @@ def test_the_job_is_resumed_when_the_servers_are_ready(
     assert [(each.what, each.gate) for each in decode_steps(told[job.STEPS])] == [("start", None)] * 2
 
 
+@pytest.mark.parametrize(
+    "error",
+    [
+        SettingsError([Problem(path="tp1", value=1, rule="it serves", remedy="see its log")]),
+        ServerFailed("target 1: no connection"),
+    ],
+    ids=["another server", "nobody there"],
+)
 def test_without_a_candidate_the_job_stays_suspended(
-    suspended: tuple[FakeCluster, pathlib.Path, argparse.Namespace], monkeypatch: pytest.MonkeyPatch
+    suspended: tuple[FakeCluster, pathlib.Path, argparse.Namespace],
+    monkeypatch: pytest.MonkeyPatch,
+    error: OptimalTpError,
 ) -> None:
     """The run ends with each candidate's word, and a report that says it."""
     cluster, folder, line = suspended
 
-    async def checked(targets: dict[Candidate, object], *_: object, **__: object) -> None:
+    async def checked(*_: object, **__: object) -> None:
         await asyncio.sleep(0)
-        raise SettingsError([Problem(path=next(iter(targets)).slug, value=1, rule="it serves", remedy="see its log")])
+        raise error
 
     monkeypatch.setattr(session, "check_targets", checked)
     status = after(line)

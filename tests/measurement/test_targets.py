@@ -5,7 +5,7 @@ import typing
 
 import pytest
 
-from optimal_tp.errors import SettingsError
+from optimal_tp.errors import Exit, ServerFailed, SettingsError
 from optimal_tp.experiment.targets import check_targets
 from optimal_tp.settings.workload import parse_workloads
 from tests.fakes_candidates import TP1, TP2
@@ -116,3 +116,24 @@ def test_a_run_at_a_server_that_refuses_everything_does_not_settle(
         pytest.raises(SettingsError, match=r"^target 1: .* 404: Not Found .*\ntarget 2: .* 404: Not Found "),
     ):
         _conduct(session)
+
+
+def test_targets_that_cannot_be_reached_are_failed_servers() -> None:
+    """Nothing in the settings need be wrong: the exit status is that of `load`, and each target has its sentence."""
+    settings = parse_workloads({"model": {"name": "scripted"}}, file="x.yaml")
+    targets = {TP1: ("http://127.0.0.1:9",), TP2: ("http://127.0.0.1:19",)}
+    with pytest.raises(ServerFailed) as caught:
+        run(check_targets(targets, settings, ignore_eos=False))
+
+    assert caught.value.exit_status is Exit.FAILED
+    assert [line.partition(": ")[0] for line in str(caught.value).splitlines()] == ["target 1", "target 2"]
+    assert str(caught.value).endswith("(got 'http://127.0.0.1:19'); start the server, or correct the URL")
+
+
+def test_a_server_that_answers_otherwise_is_a_bad_address() -> None:
+    """Somebody is there, but no list of models: the target is wrong, whether or not another one is down."""
+    settings = parse_workloads({"model": {"name": "scripted"}}, file="x.yaml")
+    with ScriptedServer(Script(key="s3cret")) as server, pytest.raises(SettingsError) as caught:
+        run(check_targets({TP1: (server.url,), TP2: ("http://127.0.0.1:9",)}, settings, ignore_eos=False))
+
+    assert [problem.path for problem in caught.value.problems] == ["target 1", "target 2"]
