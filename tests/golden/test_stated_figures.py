@@ -12,10 +12,11 @@ from optimal_tp.facts import hardware
 from optimal_tp.fleet import buying, smallest_fleet
 from optimal_tp.fleet.engine import fitting, replay
 from optimal_tp.fleet.simulation import simulation
+from optimal_tp.local.profile import read_profile
 from optimal_tp.measurement import audit, progress, run_audit
 from optimal_tp.results import parts
 from optimal_tp.settings.spend import ExpectedMinutes
-from optimal_tp.settings.workload import Load
+from optimal_tp.settings.workload import Decision, Load
 from optimal_tp.verdict import contest
 from optimal_tp.verdict.race import rates
 from tests.fakes_pulumi import recorded
@@ -23,13 +24,18 @@ from tests.fakes_stack_files import ROOT, stack_config
 
 _BUSY = simulation.Effort().at(1.0)
 _LOAD = Load()
+_DECISION = 100 * Decision().resolution
+_QUICK = 100 * read_profile("quick")[0][0].workloads.decision.resolution
 NUMBERS = {1: "a", 3: "three", 4: "four", 5: "five", 11: "eleven"}
 
+CONFIDENCE = "docs/concepts/confidence.md"
 AWS, FLEET = "docs/get-started/aws.md", "docs/concepts/fleet.md"
 MEASUREMENT = "docs/concepts/measurement.md"
 STATED = (
     ("README.md", f"other processes take more than {100 * run_audit.FOREIGN_CPU_SHARE:g} % of the measured cores"),
     (MEASUREMENT, f"other processes took more than {100 * run_audit.FOREIGN_CPU_SHARE:g} % of the cores"),
+    ("README.md", f"more than {_DECISION:g} % better ({_QUICK:g} % in `make local`)"),
+    (CONFIDENCE, f"more than {_DECISION:g} % (`workloads.decision.resolution`; `make local` uses {_QUICK:g} %)"),
     (MEASUREMENT, f"Those of the first {_LOAD.warm_in:g} s (`warm_in`)"),
     (MEASUREMENT, f"n = rate · {_LOAD.turn_length:g} s (`turn_length`), at least {_LOAD.turn_requests}"),
     (MEASUREMENT, f"The first rate is {rates.FIRST_SHARE:g} of that"),
