@@ -19,7 +19,7 @@ from optimal_tp.settings.spend import ExpectedMinutes
 from optimal_tp.settings.workload import Decision, Load
 from optimal_tp.verdict import contest
 from optimal_tp.verdict.race import rates
-from tests.fakes_pulumi import recorded
+from tests.fakes_pulumi import recorded, run_main
 from tests.fakes_stack_files import ROOT, stack_config
 
 _BUSY = simulation.Effort().at(1.0)
@@ -149,3 +149,20 @@ def test_a_page_states_what_the_whole_experiment_costs(page: str) -> None:
     around = (before + served) * idle + float(traffic[1])
     assert f"about {float(block[1]) + around:.0f} USD" in plain(page)
     assert f"{around:.0f} USD for the cluster" in plain(page)
+
+
+def test_the_pages_state_what_auto_batches_take() -> None:
+    """Hours and dollars of all batches that the memory holds, where the reader chooses them."""
+    config = stack_config("Pulumi.dev.yaml")
+    config["optimal-tp:workloads"]["model"]["max_num_seqs"] = "auto"
+    config["optimal-tp:spend"]["budget_usd"] = 500
+    outputs = run_main(config).outputs
+    rounds = sum(line.startswith("round ") for line in outputs["plan"])
+    hours = re.search(r"([\d.]+) h to compile", outputs["cost"][1])
+
+    assert hours is not None
+    stated = f"makes {rounds} candidates of three: the preview then expects {float(hours[1]):.0f} hours instead of 3"
+    assert f"{stated} to compile and start them, {outputs['usd_expected']:.0f} USD" in plain(AWS)
+    assert f"`auto` makes {rounds} of them, which take {float(hours[1]):.0f} hours" in plain("docs/how-to/batch.md")
+    words = f"{rounds} candidates then take {float(hours[1]):.0f} hours to start, not 3."
+    assert words in plain("Pulumi.dev.yaml").replace(" # ", " ")
