@@ -184,6 +184,21 @@ def test_the_readme_is_short() -> None:
     assert len(re.findall(r"^\| ---", prose, flags=re.MULTILINE)) <= 1
 
 
+@pytest.mark.parametrize(
+    ("name", "steps"),
+    [
+        ("README.md", ("preflight --stack", "# buy a Capacity Block", "pulumi up ")),
+        ("docs/get-started/aws.md", ("6. Run `optimal-tp preflight", "[buy a Capacity Block]", "8. Run `pulumi up`")),
+        ("docs/how-to/capacity-block.md", ("2. Run `optimal-tp preflight", "3. Buy a block", "6. Run `pulumi up`")),
+    ],
+)
+def test_a_block_is_bought_after_preflight(name: str, steps: tuple[str, ...]) -> None:
+    """A block's hours are paid for whether or not something else is missing, so that is found out first."""
+    places = [text(name).index(step) for step in steps]
+
+    assert places == sorted(places)
+
+
 def test_the_badges_say_what_the_project_says() -> None:
     """Python and licence as pyproject states them; none claims a state that nobody could look up."""
     project = tomllib.loads(text("pyproject.toml"))["project"]
