@@ -14,7 +14,8 @@ from optimal_tp.__main__ import main
 from optimal_tp.cli.terminal.argument_parser import parser_of, top
 from optimal_tp.settings.described.fields import all_settings
 from optimal_tp.settings.workload import Model
-from tests.fakes_tree import ROOT, tracked
+from tests.fakes_stack_files import ROOT
+from tests.fakes_tree import tracked
 
 ANSWERS: typing.Final = {
     "--zone": "ap-southeast-4c",
