@@ -22,6 +22,7 @@ WANTED: typing.Final = (
 PATIENCE_SECONDS = 120.0
 """Longest time that Pulumi may take to print a stack's outputs."""
 _NAMED = "name a stack that `pulumi stack output` knows, or write the ids"
+INSTALL: typing.Final = "https://www.pulumi.com/docs/iac/download-install"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -72,8 +73,12 @@ def _problem(key: str, name: str, found: StackOutputs, file: str) -> Problem:
     return Problem(path=f"output {key} of {name}", value=None, rule=rule, remedy=f"export it there, {instead}")
 
 
-def by_command(name: str, *, path: str = "infra.existing.stack", remedy: str = _NAMED) -> StackOutputs:
+def by_command(
+    name: str, *, path: str = "infra.existing.stack", remedy: str = _NAMED, instead: str = "write the ids"
+) -> StackOutputs:
     """Return the outputs of the stack ``name`` from ``pulumi stack output``, without secrets.
+
+    ``remedy`` is for a stack that Pulumi does not know, ``instead`` is what works where Pulumi is not installed.
 
     Raises SettingsError about ``path`` if there is no answer within two minutes: a backend may be down, and a command
     that asks for a passphrase would wait for ever.
@@ -81,6 +86,8 @@ def by_command(name: str, *, path: str = "infra.existing.stack", remedy: str = _
     told = _told(name)
     if isinstance(told, str):
         rule = f"must be a stack whose outputs can be read, but {told}"
+        if shutil.which(COMMAND) is None:
+            remedy = f"install Pulumi ({INSTALL}) or {instead}"
         raise SettingsError([Problem(path=path, value=name, rule=rule, remedy=remedy)])
     secrets = frozenset(key for key, value in told.items() if value == HIDDEN)
     return StackOutputs(values={key: told[key] for key in told if key not in secrets}, secrets=secrets)

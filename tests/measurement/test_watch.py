@@ -386,8 +386,9 @@ def test_without_pulumi(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch)
     with pytest.raises(SettingsError) as caught:
         outputs_of("dev")
     assert str(caught.value) == (
-        "--stack: must be a stack whose outputs can be read, but there is no pulumi command on PATH (got 'dev'); run "
-        "it in the project's folder or name the bucket with --results s3://bucket/prefix"
+        "--stack: must be a stack whose outputs can be read, but there is no pulumi command on PATH (got 'dev'); "
+        "install Pulumi (https://www.pulumi.com/docs/iac/download-install) or name the bucket with --results "
+        "s3://bucket/prefix"
     )
 
 

@@ -18,6 +18,7 @@ import sys
 import rich.console
 
 from optimal_tp.account.preflight.rows import Row, exit_status
+from optimal_tp.account.stack_outputs import INSTALL
 from optimal_tp.cli.terminal import output
 from optimal_tp.cli.terminal.argument_parser import version
 from optimal_tp.cli.terminal.check_list import print_blocks
@@ -54,9 +55,7 @@ def checks(folder: pathlib.Path, environment: collections.abc.Mapping[str, str])
         _disk(folder),
         _vllm(folder),
         _extra(),
-        _tool(
-            "pulumi", "pulumi up, preview and destroy", "install it: https://www.pulumi.com/docs/iac/download-install"
-        ),
+        _tool("pulumi", "pulumi up, preview and destroy", f"install it: {INSTALL}"),
         _tool("kubectl", "looking into the cluster", "install it: https://kubernetes.io/docs/tasks/tools"),
         _tool("aws", "the kubeconfig's token and the commands that the stack prints", "install the AWS CLI, version 2"),
         _credentials(environment),

@@ -87,8 +87,9 @@ def outputs_of(stack: str) -> dict[str, typing.Any]:
 
     Raises SettingsError if Pulumi has none.
     """
-    remedy = "run it in the project's folder or name the bucket with --results s3://bucket/prefix"
-    outputs: dict[str, typing.Any] = dict(by_command(stack, path="--stack", remedy=remedy).values)
+    instead = "name the bucket with --results s3://bucket/prefix"
+    remedy = f"run it in the project's folder or {instead}"
+    outputs: dict[str, typing.Any] = dict(by_command(stack, path="--stack", remedy=remedy, instead=instead).values)
     if not isinstance(outputs.get("results_uri"), str):
         rule = "must have the output results_uri, which a finished `pulumi up` leaves"
         raise SettingsError([Problem(path="--stack", value=stack, rule=rule, remedy="run pulumi up or " + remedy)])
