@@ -75,8 +75,8 @@ def _included(model: EngineModel) -> str:
         return "Every interval includes it."
     which = "" if untested == tested else f" of {listed([METRIC_WORDS[metric] for metric in untested])}"
     return (
-        f"p99{which} not tested: no load of the run has {FEWEST[99.0]} requests; above p75 its intervals include the "
-        "error of p50 instead."
+        f"p99{which} not tested: no load of the run has {quantity(FEWEST[99.0], 'request', 'requests')}; above p75 "
+        "its intervals include the error of p50 instead."
     )
 
 
