@@ -39,6 +39,7 @@ from optimal_tp.verdict.evidence import examine
 from optimal_tp.verdict.findings import EXIT_STATUS
 from optimal_tp.verdict.predictions import HeldOut
 
+_PAGE = "fleet.html"
 _STACK_FILE = pathlib.Path("Pulumi.dev.yaml")
 _ZONES = 3
 """Most regions with trn2 have it in three zones (``offered`` in optimal_tp/facts/hardware.py)."""
@@ -116,7 +117,9 @@ def main(options: argparse.Namespace) -> int:
         return _nothing(found, options)
     files = [] if options.manifests is None else _deploy(found, settings, again.record.pins, options)
     with output.beside_json(options):
-        _show(found, again, [_write(found, again, folder), *files])
+        is_replaced = (folder / _PAGE).is_file()
+        written = _write(found, again, folder)
+        _show(found, again, [written, *files], replaced=[written] if is_replaced else [])
     if output.is_json(options):
         sys.stdout.write(json.dumps(_as_data(found, again), indent=1) + "\n")
     return EXIT_STATUS[again.verdict.outcome]
@@ -282,5 +285,5 @@ def _write(found: FleetPlan, again: Retrial, folder: pathlib.Path) -> pathlib.Pa
     drawn = pictures(found)
     said = words(found, again.verdict, again.record)
     text = page(found, said, tables(found, again.verdict), drawn, again.record, again.verdict.outcome)
-    files = {"fleet.html": text.encode(), **{f"{plot.name}.png": plot.png for plot in drawn}}
+    files = {_PAGE: text.encode(), **{f"{plot.name}.png": plot.png for plot in drawn}}
     return write_files(folder, files, what="plan", remedy="free space or name another folder with --output")[0]

@@ -193,7 +193,13 @@ _WIDTH = 130
 """Width in characters that the tables need, whatever the terminal offers."""
 
 
-def _show(found: FleetPlan, again: Retrial, files: typing.Sequence[pathlib.Path]) -> None:
+def _show(
+    found: FleetPlan,
+    again: Retrial,
+    files: typing.Sequence[pathlib.Path],
+    replaced: typing.Collection[pathlib.Path] = (),
+) -> None:
+    """Print the plan and the names of its files; ``replaced``: those of an earlier plan that are gone."""
     console = rich.console.Console(highlight=False)
     console.width = max(console.width, _WIDTH)
     said = words(found, again.verdict, again.record)
@@ -205,4 +211,5 @@ def _show(found: FleetPlan, again: Retrial, files: typing.Sequence[pathlib.Path]
     for sentence in (said.headline, *said.sentences, *said.marks):
         console.print(sentence, soft_wrap=True)
     for file in files:
-        console.print(f"Written: {file}", soft_wrap=True)
+        earlier = ", in place of an earlier plan (--output names another folder)" if file in replaced else ""
+        console.print(f"Written: {file}{earlier}", soft_wrap=True)

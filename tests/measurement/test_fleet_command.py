@@ -143,6 +143,20 @@ def test_a_plan_that_contradicts_the_choice_says_so_first(
     assert main(["report", source, "--format", "csv", "--output", str(tmp_path)]) == 3
 
 
+def test_a_plan_in_place_of_an_earlier_one_says_so(
+    source: str, tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The first page that is written takes nobody's place."""
+    asked = ["plan", source, "--rate", "5/s", "--limit", "p99_total_ms=900", "--degrees", "1"]
+    last = []
+    for _ in range(2):
+        assert main([*asked, "--output", str(tmp_path)]) == 0
+        last.append(capsys.readouterr().out.splitlines()[-1])
+    written = f"Written: {tmp_path / 'fleet.html'}"
+
+    assert last == [written, f"{written}, in place of an earlier plan (--output names another folder)"]
+
+
 def test_one_candidate_alone_is_not_called_the_cheapest(
     source: str, tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
