@@ -148,8 +148,12 @@ def _percentile(estimate: Estimate | None, of: float, requests: int) -> str:
 
 def comparison_table(analysis: Analysis) -> Table:
     """Return one row per pair of candidates."""
+    verdict = analysis.verdict
+    near = " near their capacity" if verdict.criterion == "goodput" else ""
+    fewer = f"; only blocks count that both ran undisturbed{near}"
+    caption = f"{capital(UNIT[verdict.criterion])}, paired block by block; all ranges hold together"
     return Table(
-        caption=f"{capital(UNIT[analysis.verdict.criterion])}, paired block by block; all ranges hold together",
+        caption=caption + fewer * any(one.blocks < verdict.blocks for one in verdict.comparisons),
         heads=("Pair", "Ratio", "Shown", "Blocks", "Noise of the log ratio"),
         rows=tuple(
             (

@@ -20,7 +20,7 @@ from optimal_tp.report.page.choice import capacity_table, choices, cost_rows, un
 from optimal_tp.report.page.sections import is_figure
 from optimal_tp.report.page.tiles import tiles
 from optimal_tp.report.page.trust import checks
-from optimal_tp.report.tables import tables
+from optimal_tp.report.tables import comparison_table, tables
 from optimal_tp.report.words import badge, caveats, latency_words, practice
 from optimal_tp.settings.workload import Price
 from optimal_tp.verdict.analysis import Analysis, analyse
@@ -531,3 +531,17 @@ def test_what_a_picture_says_is_escaped() -> None:
 
     assert "&lt;b&gt;&amp;" in canvas.svg('"<')
     assert 'aria-label="&quot;&lt;"' in canvas.svg('"<')
+
+
+def test_the_pairs_say_why_they_have_fewer_blocks_than_the_run() -> None:
+    """Only where one has: the reader compares its blocks with the headline's."""
+    analysis = kind("most within limits")
+    verdict = analysis.verdict
+    captions = []
+    for blocks in (verdict.blocks, verdict.blocks - 1):
+        pairs = tuple(dataclasses.replace(one, blocks=blocks) for one in verdict.comparisons)
+        found = dataclasses.replace(analysis, verdict=dataclasses.replace(verdict, comparisons=pairs))
+        captions.append(comparison_table(found).caption)
+
+    assert captions[0].endswith("; all ranges hold together")
+    assert captions[1] == f"{captions[0]}; only blocks count that both ran undisturbed near their capacity"
