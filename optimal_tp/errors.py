@@ -23,7 +23,8 @@ class Exit(enum.IntEnum):
     GOOD = 0
     """Settled, planned, valid; nothing is wrong or left."""
     WRONG = 1
-    """Preflight or doctor found something wrong, leftovers something that bills, or a Job could not do its work."""
+    """Preflight or doctor found something wrong, leftovers something that bills, `compare --fail-on-worse` a worse
+    candidate, or a Job could not do its work."""
     BAD_INPUT = 2
     """Settings, options or files break a rule: the message lists every bad key with its value, rule and remedy."""
     OPEN = 3

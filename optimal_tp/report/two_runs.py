@@ -17,7 +17,9 @@ from optimal_tp.verdict.caveats import ENOUGH_STARTS
 from optimal_tp.verdict.contest import contest
 from optimal_tp.verdict.evidence import gather
 
-UNCHECKED_PINS = frozenset({"code", PROFILE_PIN})
+_CODE_PIN, _UNKNOWN = "code", "unknown"
+
+UNCHECKED_PINS = frozenset({_CODE_PIN, PROFILE_PIN})
 """Pins that may differ: the revision of this program is what one often wants to compare, and the settings say what a
 profile is."""
 _CHECKED_SECTIONS = ("model", "load", "limits")
@@ -66,6 +68,17 @@ def refuse_different(first: RunRecord, second: RunRecord, allowed: typing.Collec
     ]
     if problems:
         raise SettingsError(problems)
+
+
+def other_commits(first: RunRecord, second: RunRecord, names: tuple[str, str]) -> str | None:
+    """Return the commits of this program that took the runs, in words; None for the same, or one that is unknown."""
+    ours, theirs = (run.pins.get(_CODE_PIN, _UNKNOWN) for run in (first, second))
+    if _UNKNOWN in {ours, theirs} or ours == theirs:
+        return None
+    return (
+        f"Different commits of optimal-tp measured them, {ours} {names[0]} and {theirs} {names[1]}: "
+        f"a change may be the program's own."
+    )
 
 
 def changes(first: Retrial, second: Retrial) -> tuple[Change, ...]:

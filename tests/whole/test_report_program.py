@@ -10,7 +10,7 @@ from optimal_tp.__main__ import main
 from optimal_tp.cli.reference import metrics_page
 from optimal_tp.measurement.run import RunRecord
 from optimal_tp.report import files
-from tests.fakes_run import SEED_EXPERIMENT, planted_run, settings, store, total_limit
+from tests.fakes_run import SEED_EXPERIMENT, Planted, planted_run, settings, store, total_limit
 from tests.unit.test_source import edit_record
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -147,6 +147,33 @@ def test_compare_says_what_changed(tmp_path: pathlib.Path, capsys: pytest.Captur
 
     assert main(["compare", *folders]) == 0
     assert capsys.readouterr().out.count("is not distinguishable between") == 3
+
+
+def test_compare_fails_on_worse_if_asked(tmp_path: pathlib.Path) -> None:
+    """A gate needs no words: a slower candidate ends with 1; a faster one, or nobody asking, with 0."""
+    slow, fast = (
+        str(store(tmp_path / f"{ms}", *planted_run((Planted(degree=1, latency_ms=ms, noise=0.01),), seed=ms)))
+        for ms in (300, 270)
+    )
+
+    assert main(["compare", fast, slow, "--fail-on-worse"]) == 1
+    assert main(["compare", slow, fast, "--fail-on-worse"]) == 0
+    assert main(["compare", fast, slow]) == 0
+
+
+@pytest.mark.parametrize(("commits", "lines"), [(("a1", "b2"), 1), (("a1", "a1"), 0), (("a1", "unknown"), 0)])
+def test_compare_names_commits_that_differ(
+    tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str], commits: tuple[str, str], lines: int
+) -> None:
+    """What changed may be the program; commits that agree or are unknown say nothing."""
+    folders = []
+    for place, commit in zip("AB", commits, strict=True):
+        record, samples = planted_run()
+        record = dataclasses.replace(record, pins=record.pins | {"code": commit})
+        folders.append(str(store(tmp_path / place, record, samples)))
+
+    assert main(["compare", *folders]) == 0
+    assert capsys.readouterr().out.count(f"optimal-tp measured them, a1 {folders[0]} and b2 {folders[1]}: ") == lines
 
 
 def test_compare_refuses_runs_that_differ(tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
