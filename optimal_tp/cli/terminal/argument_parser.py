@@ -99,7 +99,7 @@ Find the tensor-parallel degree that serves your model cheapest on AWS Trainium2
 _FOOT = f"""Examples:
   {PROG} local --profile quick          a first verdict on this machine, on CPU cores
   {PROG} init --stack mine              a stack file for AWS
-  {PROG} report --open                  the report of the newest run, in the browser
+  {PROG} report --open                  the report of the newest local run, in the browser
 
 {PROG} COMMAND --help shows a command's options, its exit status and an example."""
 
