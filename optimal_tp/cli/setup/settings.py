@@ -133,6 +133,7 @@ def _stack(
     """
 
     def read(address: str) -> bytes:
+        """Return a file of the folder; note an address on the network, and raise OSError for it."""
         if "://" in address:
             unread.append(address)
             raise OSError(_ABSENT)
