@@ -4,6 +4,7 @@ import dataclasses
 import math
 import typing
 
+from optimal_tp.errors import quantity
 from optimal_tp.facts.candidates import Candidate
 from optimal_tp.settings.workload import LimitedMetric
 
@@ -145,4 +146,4 @@ def degree_list(degrees: typing.Iterable[int]) -> str:
 
 def plural(count: int, noun: str) -> str:
     """Return "1 block", "2 blocks"."""
-    return f"{count:,} {noun}" + ("" if count == 1 else "s")
+    return quantity(count, noun, f"{noun}s")
