@@ -8,13 +8,14 @@ Example: optimal-tp load http://127.0.0.1:8000
 
 import argparse
 import asyncio
+import contextlib
 import datetime as dt
 import os
 import pathlib
 import signal
 import sys
+import threading
 import time
-import types
 import typing
 
 import uvloop
@@ -93,7 +94,7 @@ configure = options.configure
 def main(arguments: argparse.Namespace) -> int:
     """Run the load; return the exit status: 0, 4 for a void one, 130 after SIGINT; SIGTERM ends it with 0.
 
-    The process must end afterwards, because from then on it ignores both signals.
+    The process must end afterwards, because both signals stay blocked.
 
     Raises SettingsError, ServerFailed (also if no request succeeded) and StorageFailed.
     """
@@ -103,29 +104,35 @@ def main(arguments: argparse.Namespace) -> int:
     if asked.realtime:
         take_precedence()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        try:
-            with output.beside_json(arguments):
-                status = runner.run(_load(asked))
-            if output.is_json(arguments):
-                _say(asked.output.read_text(encoding="utf-8").rstrip())
-            return status
-        finally:  # everything is kept and printed, and the process ends, so a signal has nothing left to do
-            for number in _SIGNALS:
-                signal.signal(number, signal.SIG_IGN)
+        with output.beside_json(arguments):
+            status = runner.run(_load(asked))
+        if output.is_json(arguments):
+            _say(asked.output.read_text(encoding="utf-8").rstrip())
+        return status
+
+
+def _wait_for_signals(received: list[signal.Signals], stop: asyncio.Event) -> None:
+    """Set ``stop`` at the first signal and note it in ``received``; until the process ends, signals do nothing else.
+
+    They are blocked, and a thread waits for them. A handler would be entered again while it runs, as deep as signals
+    come, and Python takes handlers away before the process has ended (``_PySignal_Fini``, CPython 3.11): a signal then
+    kills it. Threads that start later block them too.
+    """
+    loop = asyncio.get_running_loop()
+    signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+
+    def wait() -> None:
+        """Wait for the first signal, and end the load."""
+        received.append(signal.Signals(signal.sigwait(_SIGNALS)))
+        with contextlib.suppress(RuntimeError):  # the loop is closed: the load had ended by itself
+            loop.call_soon_threadsafe(stop.set)
+
+    threading.Thread(target=wait, name="signals", daemon=True).start()
 
 
 async def _load(asked: Options) -> int:
     stop, received = asyncio.Event(), list[signal.Signals]()
-
-    loop = asyncio.get_running_loop()
-
-    def note(number: int, frame: types.FrameType | None) -> None:  # noqa: ARG001 - signal's signature
-        """Note the signal, and end the load."""
-        received.append(signal.Signals(number))
-        loop.call_soon_threadsafe(stop.set)
-
-    for number in _SIGNALS:  # not the loop's own handlers, which it removes when it closes, before the end
-        signal.signal(number, note)
+    _wait_for_signals(received, stop)
     network = TcpTransport(asked.access.trust, stamped=asked.stream)
     server = Server(url=asked.urls[0], headers=asked.access.headers, transport=network)
     model, most_tokens = await _served(asked, server)

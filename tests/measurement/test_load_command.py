@@ -383,11 +383,11 @@ def _until(holds: typing.Callable[[], bool]) -> None:
         time.sleep(0.001)
 
 
-def _catches(process: subprocess.Popen[bytes], number: signal.Signals) -> bool:
-    """Tell if ``process`` has a handler of its own for ``number``."""
+def _has(mask: str, process: subprocess.Popen[bytes], number: signal.Signals) -> bool:
+    """Tell if ``process`` has ``number`` in ``mask``: SigCgt, caught by a handler, or SigBlk, blocked."""
     status = pathlib.Path(f"/proc/{process.pid}/status").read_text()
-    caught = re.search(r"^SigCgt:\s*(\w+)", status, re.MULTILINE)
-    return caught is not None and bool(int(caught[1], 16) >> (number - 1) & 1)
+    found = re.search(rf"^{mask}:\s*(\w+)", status, re.MULTILINE)
+    return found is not None and bool(int(found[1], 16) >> (number - 1) & 1)
 
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 0), (signal.SIGINT, 130)], ids=["SIGTERM", "SIGINT"])
@@ -398,7 +398,7 @@ def test_a_signal_before_the_load_begins_ends_it_in_one_sentence(
     with subprocess.Popen(
         command("http://127.0.0.1:9", tmp_path / "r.json", "--seconds", "60"), stderr=subprocess.PIPE, cwd=ROOT
     ) as load:
-        _until(lambda: _catches(load, signal.SIGTERM) and _catches(load, signal.SIGINT))
+        _until(lambda: all(_has("SigCgt", load, caught) for caught in (signal.SIGTERM, signal.SIGINT)))
         load.send_signal(number)
         _, errors = load.communicate(timeout=10)
 
@@ -411,11 +411,12 @@ def test_a_signal_after_the_load_has_ended_changes_nothing(server: ScriptedServe
     words = ["--requests", "3", "--limit-ms", "60000"]
     with subprocess.Popen(command(server.url, output, *words), stdout=subprocess.DEVNULL, cwd=ROOT) as load:
         _until(lambda: output.exists() and output.stat().st_size > 0)
+        blocked = [_has("SigBlk", load, number) for number in (signal.SIGTERM, signal.SIGINT)]
         while load.poll() is None:
             load.send_signal(signal.SIGTERM)
     record = json.loads(output.read_text())
 
-    assert load.returncode == 0
+    assert (load.returncode, blocked) == (0, [True, True])
     assert record["requests"]["ok"] == 3
 
 
