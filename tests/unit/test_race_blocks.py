@@ -99,6 +99,20 @@ def test_fixed_looks_end() -> None:
     assert standings[-1].safe is None
 
 
+@pytest.mark.parametrize(("last", "safe"), [(27, TP2), (30, None)])
+def test_a_short_run_beats_nobody_who_still_warms_up(last: int, safe: Candidate | None) -> None:
+    """TP1 holds fewer requests than TP2 at half the rate; when all hold in its last two turns, that is in doubt."""
+    quick = Rules(resolution=0.2, bias=0.15, least_blocks=4, most_looks=5, alpha=0.05)
+    race = Race((TP1, TP2), GoodputScoring((TP1, TP2), [0.9], reach=0.25), quick)
+    for number, hits in enumerate((27, 26, last, last)):
+        standing = race.add_block(
+            Reading(candidate=candidate, block=number, log_rate=log_rate, asked=0.9, hits=held, counted=30)
+            for candidate, log_rate, held in ((TP1, -1.0, hits), (TP2, 0.0, 28 if number % 2 else 26))
+        )
+
+    assert standing.safe == safe
+
+
 def test_a_candidate_that_warms_up_is_forgotten_in_part() -> None:
     """Eight blocks slow, then steady: nearly all of them are thrown out, and the choice is that of the warm machine."""
     logs = {TP1: noisy(-0.3, 1, 8) + noisy(0.1, 2, 42), TP2: noisy(0.0, 3, 50)}

@@ -6,7 +6,7 @@ import math
 import numpy as np
 import pytest
 
-from optimal_tp.verdict.race.pairs import Pair, Rules, autocorrelation, lead, trend, wandered
+from optimal_tp.verdict.race.pairs import Pair, Rules, autocorrelation, lead, trend, wandered, warmed
 from tests.fakes_candidates import TP1, TP2
 
 CAREFUL = Rules(resolution=0.05, bias=0.02, least_blocks=12, most_looks=None, alpha=0.05)
@@ -154,6 +154,20 @@ def test_the_last_two_blocks_must_agree_in_a_short_run() -> None:
     assert steady.is_better
     assert turning.why_open == "the last two blocks contradict the earlier ones"
     assert not turning.is_better
+
+
+def test_nothing_is_claimed_against_a_server_that_still_warms_up() -> None:
+    """It may be better than its turns so far; worse it is not, so the other way round a claim stands."""
+    ahead, level = pair([0.5, 0.52, 0.48, 0.5, 0.5], QUICK), pair([0.0, 0.01, -0.01, 0.0, 0.0], QUICK)
+
+    held_down, untouched = warmed(ahead, {TP2}), warmed(ahead, {TP1})
+
+    assert ahead.is_better
+    assert (held_down.has_claim, untouched.is_better) == (False, True)
+    assert (held_down.why_open or "").startswith("the last two turns of TP2 held more than the earlier ones promise")
+    assert warmed(held_down, set()).warming == frozenset()
+    assert (warmed(level, {TP2}).is_safe, warmed(level, {TP2}).turned().is_safe) == (False, True)
+    assert warmed(level, {TP2}).why_open is None
 
 
 def test_looks_are_those_of_the_rules() -> None:

@@ -52,6 +52,27 @@ def test_blocks_near_the_capacity_are_scored() -> None:
     assert math.fsum(scores.values()) / 12 == pytest.approx(0, abs=0.03)
 
 
+def warmed_up(*last: float) -> GoodputScoring:
+    """Return the scoring of three blocks, whose last turns held these shares at the rate of the first."""
+    found = scoring(1)
+    for block, share in enumerate(last, start=1):
+        found.add(block, [reading(0.0, share, block)])
+        found.learn([TP1], {TP1: 0})
+    return found
+
+
+@pytest.mark.parametrize(("last", "warms"), [((0.9, 0.9), False), ((1.0, 0.8), False), ((0.99, 0.99), True)])
+def test_two_turns_far_above_the_fit_are_those_of_a_server_that_warms_up(last: list[float], warms: bool) -> None:  # noqa: FBT001
+    """One alone, or two as expected, are none."""
+    assert warmed_up(*last).is_warming(TP1) == warms
+
+
+def test_the_first_turn_shows_no_warming() -> None:
+    """Two are asked for: one may be luck."""
+    assert not scoring(1).is_warming(TP1)
+    assert not scoring(0).is_warming(TP1)
+
+
 def test_a_turn_out_of_reach_is_not_compared() -> None:
     """A quarter above the capacity shares saturate: what it says is censored."""
     found = scoring(12)

@@ -13,7 +13,7 @@ import math
 import typing
 
 from optimal_tp.facts.candidates import Candidate
-from optimal_tp.verdict.race.pairs import Pair, Rules, lead, trend, wandered
+from optimal_tp.verdict.race.pairs import Pair, Rules, lead, trend, wandered, warmed
 from optimal_tp.verdict.race.scoring import Scoring
 
 CANDIDATE_TREND = 3.0
@@ -98,8 +98,9 @@ class Race(typing.Generic[Scored]):
             scores = {candidate: self._scores(candidate) for candidate in racing}
         unsteady = {one for one in racing if self.scoring.is_wandering(one, self._oldest[one], within_starts=True)}
         wandering = unsteady | {one for one in racing if self.scoring.is_wandering(one, self._oldest[one])}
+        warming = {one for one in racing if self.rules.most_looks is not None and self.scoring.is_warming(one)}
         pairs = [
-            self._pair(first, second, _differences(scores[first], scores[second]), wandering, unsteady)
+            warmed(self._pair(first, second, _differences(scores[first], scores[second]), wandering, unsteady), warming)
             for first, second in itertools.combinations(racing, 2)
         ]
         former = {names: pair for names, pair in self._last.items() if not {*names} <= {*racing}}

@@ -163,6 +163,17 @@ def half_score(reading: Reading, by: CapacityFit) -> float | None:
     return (early - late) / 2 / (by.slope * variance)
 
 
+def excess(readings: typing.Sequence[Reading], by: CapacityFit) -> float:
+    """Return by how many binomial standard deviations the hits of ``readings`` together exceed those of the fit.
+
+    ``sum(hits - counted * share) / sqrt(sum(counted * share * (1 - share)))``, with the fit's share at each rate.
+    """
+    shares = [by.share(one.log_rate) for one in readings]
+    more = math.fsum(one.hits - one.counted * share for one, share in zip(readings, shares, strict=True))
+    variance = math.fsum(one.counted * share * (1 - share) for one, share in zip(readings, shares, strict=True))
+    return more / math.sqrt(variance) if variance > 0 else 0.0
+
+
 DISTURBED_SHARE = 0.35
 """A disturbed turn has less than this part of the expected share."""
 DISTURBED_DEVIATIONS = 4.0

@@ -66,6 +66,8 @@ class Pair:
     """Whether one of the two drifts for longer than a turn: then neither is called better, whatever the lead."""
     is_unsteady: bool = False
     """Whether one drifts within one start of the servers too: then only a lead beyond any wandering counts."""
+    warming: frozenset[Candidate] = frozenset()
+    """Those of the two whose servers still seem to warm up: nothing is claimed against them."""
     starts_differ: bool = False
     """Whether the lead differs between starts of the servers: then neither is called better."""
 
@@ -86,6 +88,7 @@ class Pair:
         if (
             self.wanders
             or self.starts_differ
+            or self.second in self.warming
             or self.why_open is not None
             or low is None
             or low <= math.log1p(self.rules.bias)
@@ -98,7 +101,14 @@ class Pair:
     def is_safe(self) -> bool:
         """Whether ``second`` is at most the resolution better than ``first``, beyond doubt."""
         low = self.interval.low
-        return self.why_open is None and low is not None and low > -math.log1p(self.rules.resolution)
+        if self.second in self.warming or self.why_open is not None or low is None:
+            return False
+        return low > -math.log1p(self.rules.resolution)
+
+    @property
+    def has_claim(self) -> bool:
+        """Whether anything is shown, either way round."""
+        return any(own.is_better or own.is_safe for own in (self, self.turned()))
 
 
 def lead(first: Candidate, second: Candidate, by_block: collections.abc.Mapping[int, float], rules: Rules) -> Pair:
@@ -152,6 +162,19 @@ def wandered(pair: Pair, moved: collections.abc.Collection[Candidate]) -> Pair:
             "blocks are worth only a few independent ones; measure longer or on a quieter machine"
         )
     return dataclasses.replace(pair, is_unsteady=True, why_open=why)
+
+
+def warmed(pair: Pair, warming: collections.abc.Set[Candidate]) -> Pair:
+    """Return ``pair`` without claims against those of its candidates that are ``warming`` up."""
+    own = frozenset(warming & {pair.first, pair.second})
+    found = dataclasses.replace(pair, warming=own)
+    if found.has_claim or not pair.has_claim:
+        return found
+    why = (
+        f"the last two turns of {name_list(sorted(own))} held more than the earlier ones promise, as where servers "
+        "still warm up; measure longer"
+    )
+    return dataclasses.replace(found, why_open=why)
 
 
 def _bound(count: int, rules: Rules) -> float:

@@ -9,12 +9,23 @@ import typing
 import scipy.special
 
 from optimal_tp.facts.candidates import Candidate
-from optimal_tp.verdict.race.capacity import DISTURBED_SHARE, CapacityFit, Reading, fit, half_score, is_disturbed, score
+from optimal_tp.verdict.race.capacity import (
+    DISTURBED_SHARE,
+    CapacityFit,
+    Reading,
+    excess,
+    fit,
+    half_score,
+    is_disturbed,
+    score,
+)
 
 WANDERING = 1.3
 """Allowance for the halves of a quiet turn, which resemble each other a little."""
 FEWEST_TO_WANDER = 12
 """Fewest turns from which wandering is judged."""
+LAST_TURNS, MOST_EXCESS = 2, 2.0
+"""Turns by which a short run judges whether servers still warm up, and standard deviations above which they do."""
 BRACKET_BLOCKS = 6
 """Blocks after which the bracket's turns are no longer used: they were taken far from the capacity."""
 
@@ -50,6 +61,9 @@ class Scoring(typing.Protocol[TakenT]):
 
     def is_wandering(self, candidate: Candidate, oldest: int, *, within_starts: bool = False) -> bool:
         """Whether the scores drift for longer than a turn; ``within_starts``: within single server starts too."""
+
+    def is_warming(self, candidate: Candidate) -> bool:
+        """Whether the last turns were so much better than the fit expects that its servers may still warm up."""
 
 
 class ShareScoring:
@@ -170,6 +184,16 @@ class ShareScoring:
         bound = WANDERING * float(scipy.special.fdtri(freedom, len(own), 0.99))
         return squares / freedom > bound * statistics.fmean(own)
 
+    def is_warming(self, candidate: Candidate) -> bool:
+        """Whether the last LAST_TURNS turns exceed what the fit to all turns expects by more than MOST_EXCESS.
+
+        A fit follows a rising capacity by a few percent a turn only, because a turn in which all requests hold the
+        limits does not show by how much.
+        """
+        by, own = self.fits.get(candidate), self._blocks[candidate]
+        last = [own[block] for block in sorted(own)[-LAST_TURNS:]]
+        return by is not None and len(last) == LAST_TURNS and excess(last, by) > MOST_EXCESS
+
     def disturbed(self, candidate: Candidate) -> tuple[Reading, ...]:
         """Return the block turns that are not compared because their rate alone cannot explain them."""
         by = self.fits.get(candidate)
@@ -237,6 +261,10 @@ class GoodputScoring:
         """Whether the scores drift for longer than a turn; ``within_starts``: within single server starts too."""
         return self._binding(candidate).is_wandering(candidate, oldest, within_starts=within_starts)
 
+    def is_warming(self, candidate: Candidate) -> bool:
+        """Whether the last turns were so much better than the fit expects that its servers may still warm up."""
+        return self._binding(candidate).is_warming(candidate)
+
     def disturbed(self) -> tuple[Reading, ...]:
         """Return the block turns that are not compared because their rate alone cannot explain them."""
         return tuple(one for candidate in self._candidates for one in self._binding(candidate).disturbed(candidate))
@@ -265,4 +293,8 @@ class ThroughputScoring:
 
     def is_wandering(self, candidate: Candidate, oldest: int, *, within_starts: bool = False) -> bool:  # noqa: ARG002 - no figure shows it
         """Return False: a turn's own noise is not known."""
+        return False
+
+    def is_warming(self, candidate: Candidate) -> bool:  # noqa: ARG002 - no fit holds a throughput down
+        """Return False: a saturated turn shows its throughput whatever the turns before it were."""
         return False
