@@ -21,7 +21,8 @@ import typing
 import uvloop
 
 from optimal_tp.cli.terminal import output
-from optimal_tp.errors import CapacityError, Exit, ServerFailed
+from optimal_tp.errors import CapacityError, Exit, Problem, ServerFailed, SettingsError
+from optimal_tp.loadgen import calls
 from optimal_tp.loadgen.calls import ServedModel, Server, random_prompts
 from optimal_tp.loadgen.command import options, recorded, result, summary
 from optimal_tp.loadgen.command.options import Options
@@ -208,7 +209,7 @@ async def _served(asked: Options, server: Server) -> tuple[str, int | None]:
         return asked.model, None
     try:
         served = await first_models(server)
-    except ServerFailed:
+    except (ServerFailed, SettingsError):
         if asked.model is None:
             raise
         return asked.model, None
@@ -218,13 +219,18 @@ async def _served(asked: Options, server: Server) -> tuple[str, int | None]:
 
 
 async def first_models(server: Server) -> tuple[ServedModel, ...]:
-    """Return the models that the server lists. Raises ServerFailed if it lists none or does not answer."""
+    """Return the models that the server lists.
+
+    Raises ServerFailed if it lists none or gives no answer, SettingsError for any other answer, as without a key.
+    """
     try:
         served = await server.models()
     except ServerFailed as error:
-        untrusted = "CERTIFICATE_VERIFY_FAILED" in str(error)
-        remedy = "name its certificate with --ca-file" if untrusted else "start the server, or correct its URL"
-        raise ServerFailed(f"{error}; {remedy}") from error
+        remedy = calls.way_in(str(error))
+        if calls.is_silence(str(error)):
+            raise ServerFailed(f"{error}; {remedy}") from error
+        rule = f"must be an OpenAI-compatible server that answers ({error})"
+        raise SettingsError([Problem(path="URL", value=server.url, rule=rule, remedy=remedy)]) from error
     if not served:
         raise ServerFailed(f"{server.url}/v1/models lists no model; load one there, or name one with --model")
     return served

@@ -9,7 +9,7 @@ from optimal_tp.errors import Problem, ServerFailed, SettingsError
 from optimal_tp.experiment.prompt_sources import prompts_of
 from optimal_tp.experiment.turns import pause
 from optimal_tp.facts.candidates import Candidate, candidate
-from optimal_tp.loadgen import wire
+from optimal_tp.loadgen import calls, wire
 from optimal_tp.loadgen.calls import Completion, Server
 from optimal_tp.loadgen.command.access import OPEN, Access
 from optimal_tp.plan import prompts
@@ -89,8 +89,8 @@ async def _problems(wanted: Candidate, url: str, asked: _Asked) -> list[Problem]
         served = await asked.access.server(url).models()
     except ServerFailed as error:
         rule = f"must be an OpenAI-compatible server that answers ({error})"
-        kind = _Down if _is_silence(str(error)) else Problem
-        return [kind(path=path, value=url, rule=rule, remedy=_way_in(str(error)))]
+        kind = _Down if calls.is_silence(str(error)) else Problem
+        return [kind(path=path, value=url, rule=rule, remedy=calls.way_in(str(error)))]
     problems = []
     names = [model.name for model in served]
     model_name = settings.model.name
@@ -159,29 +159,10 @@ async def _prompt(server: Server, asked: _Asked) -> Prompt:
 _BUSY = {408, 425, 429}
 _LEAST_REFUSAL, _MOST_REFUSAL = 400, 499
 _UNKNOWN_PATH = {404, 405, 501}
-_NO_ENTRY = {401, 403}
 
 
 def _is_refusal(http_status: int | None) -> bool:
     return http_status is not None and _LEAST_REFUSAL <= http_status <= _MOST_REFUSAL and http_status not in _BUSY
-
-
-_UNTRUSTED = "CERTIFICATE_VERIFY_FAILED"
-_SILENCE = ("no connection", "no complete response")
-"""How the load generator's own words for a server that gave no answer begin."""
-
-
-def _is_silence(said: str) -> bool:
-    return _UNTRUSTED not in said and any(words in said for words in _SILENCE)
-
-
-def _way_in(said: str) -> str:
-    """Return the remedy for a server that does not list its models."""
-    if _UNTRUSTED in said:
-        return "name its certificate with --ca-file"
-    if any(f"HTTP status {status}" in said for status in _NO_ENTRY):
-        return "give the servers' key with --key-variable or --key-file"
-    return "start the server, or correct the URL"
 
 
 def _way_out(done: Completion, prompt: Prompt, *, ignore_eos: bool, api: Api) -> str:
@@ -190,7 +171,7 @@ def _way_out(done: Completion, prompt: Prompt, *, ignore_eos: bool, api: Api) ->
     no_eos = "run with --no-ignore-eos (outputs may then be shorter)"
     if not _is_refusal(done.http_status):
         return "read the server's log; if it was only slow, raise workloads.load.request_timeout_seconds"
-    if done.http_status in _NO_ENTRY:
+    if done.http_status in calls.REFUSED:
         return "give the servers' key with --key-variable or --key-file"
     if ignore_eos and "ignore_eos" in said:
         return no_eos

@@ -22,7 +22,25 @@ if typing.TYPE_CHECKING:
 
 _OK = 200
 _UNKNOWN_PATH = {404, 405, 501}
-_REFUSED = {401, 403}
+REFUSED = {401, 403}
+"""HTTP statuses of a server that asks for a key."""
+_UNTRUSTED = "CERTIFICATE_VERIFY_FAILED"
+_SILENCE = ("no connection", "no complete response")
+"""How the transport's words for a server that gave no answer begin."""
+
+
+def is_silence(failure: str) -> bool:
+    """Whether ``failure`` says that no answer came, for another reason than a certificate that is not trusted."""
+    return _UNTRUSTED not in failure and any(words in failure for words in _SILENCE)
+
+
+def way_in(failure: str) -> str:
+    """Return the remedy for a server that does not list its models; ``failure`` says what came instead."""
+    if _UNTRUSTED in failure:
+        return "name its certificate with --ca-file"
+    if any(f"HTTP status {status}" in failure for status in REFUSED):
+        return "give the servers' key with --key-variable or --key-file"
+    return "start the server, or correct its URL"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -79,7 +97,7 @@ class Server:
     async def exposition(self) -> str | None:
         """Return the answer of GET /metrics; None if it fails, "" if the server does not offer this path."""
         exchange = await self._ask("GET", "/metrics", None)
-        if exchange.http_status in _UNKNOWN_PATH | _REFUSED:
+        if exchange.http_status in _UNKNOWN_PATH | REFUSED:
             return ""
         if exchange.status != "ok":
             return None

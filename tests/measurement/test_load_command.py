@@ -17,7 +17,7 @@ import urllib.request
 import pytest
 
 from optimal_tp.cli.load import first_models
-from optimal_tp.errors import ServerFailed
+from optimal_tp.errors import Exit, OptimalTpError, ServerFailed
 from optimal_tp.loadgen.calls import Server
 from tests.fakes_samples import read_samples, whole
 from tests.fakes_server import Script, ScriptedServer
@@ -275,6 +275,30 @@ def test_a_server_that_lists_no_model_is_told(monkeypatch: pytest.MonkeyPatch) -
         ServerFailed, match=whole("http://h/v1/models lists no model; load one there, or name one with --model")
     ):
         asyncio.run(first_models(Server(url="http://h")))
+
+
+@pytest.mark.parametrize(
+    ("came", "status", "remedy"),
+    [
+        ("no connection: [Errno 111]", Exit.FAILED, "start the server, or correct its URL"),
+        ("HTTP status 401: {}", Exit.BAD_INPUT, "give the servers' key with --key-variable or --key-file"),
+        ("HTTP status 404: {}", Exit.BAD_INPUT, "start the server, or correct its URL"),
+        ("no connection: CERTIFICATE_VERIFY_FAILED", Exit.BAD_INPUT, "name its certificate with --ca-file"),
+    ],
+)
+def test_what_lists_no_models_ends_as_in_a_run(
+    monkeypatch: pytest.MonkeyPatch, came: str, status: Exit, remedy: str
+) -> None:
+    """Silence is the server's failure; any other answer is one to options that can be mended, as a missing key."""
+
+    async def refused(_: Server) -> typing.NoReturn:
+        raise ServerFailed(f"http://h/v1/models failed: {came}")
+
+    monkeypatch.setattr(Server, "models", refused)
+
+    with pytest.raises(OptimalTpError, match=f"{re.escape(came)}.*; {remedy}$") as caught:
+        asyncio.run(first_models(Server(url="http://h")))
+    assert caught.value.exit_status == status
 
 
 def test_a_client_that_stood_still_is_void(server: ScriptedServer, tmp_path: pathlib.Path) -> None:

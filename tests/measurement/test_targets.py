@@ -127,7 +127,7 @@ def test_targets_that_cannot_be_reached_are_failed_servers() -> None:
 
     assert caught.value.exit_status is Exit.FAILED
     assert [line.partition(": ")[0] for line in str(caught.value).splitlines()] == ["target 1", "target 2"]
-    assert str(caught.value).endswith("(got 'http://127.0.0.1:19'); start the server, or correct the URL")
+    assert str(caught.value).endswith("(got 'http://127.0.0.1:19'); start the server, or correct its URL")
 
 
 def test_a_server_that_answers_otherwise_is_a_bad_address() -> None:
