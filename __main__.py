@@ -24,7 +24,7 @@ sections = {"infra": config.require_object("infra"), **{name: config.get_object(
 try:
     unknown = unknown_keys({**get_config_env(), **CONFIG.get()}, project=pulumi.get_project(), file=file, folder=folder)
     read = ModelFiles(token=config.get("hub_token"), profile=aws.get("profile"))
-    stack = compose(sections, aws.require("region"), file=file, read=read, outputs=stack_outputs, unknown=unknown)
+    stack = compose(sections, aws.require("region"), file=file, read=read, outputs=stack_outputs, wrong=unknown)
 except OptimalTpError as error:
     raise pulumi.RunError(str(placed(error, folder))) from error  # without a traceback
 infra, neuron, life_seconds = stack.infra, stack.infra.neuron, stack.money.node_life_seconds

@@ -48,26 +48,26 @@ class Stack:
 
 def compose(
     sections: collections.abc.Mapping[str, object],
-    region: str,
+    region: str | None,
     *,
     file: str,
     read: Read = local_file,
     outputs: Outputs = by_command,
-    unknown: collections.abc.Sequence[Problem] = (),
+    wrong: collections.abc.Sequence[Problem] = (),
 ) -> Stack:
-    """Return the stack of ``sections``, by the names in SECTIONS, whose AWS calls go to ``region``.
+    """Return the stack of ``sections``, by the names in SECTIONS, whose AWS calls go to ``region``, None if unknown.
 
     ``read`` gives the config.json of models that are not known by name; by default only from this machine.
-    ``outputs`` gives those of the stack that ``infra.existing.stack`` names. ``unknown`` are keys beside the sections
-    that nobody reads: they are refused together with the bad keys of all sections.
+    ``outputs`` gives those of the stack that ``infra.existing.stack`` names. ``wrong`` are keys beside the sections
+    that nobody reads or that are missing: they are refused together with the bad keys of all sections.
     Raises SettingsError with what is wrong in ``file``, a budget below what is expected included, and CapacityError
     where nodes cannot hold the servers.
     """
-    problems = list(unknown)
+    problems = list(wrong)
     infra = or_problems(lambda: parse_infra(with_outputs(sections["infra"], outputs, file=file), file=file), problems)
     spend = or_problems(lambda: parse_spend(sections["spend"], file=file), problems)
     workloads = or_problems(lambda: with_sizes(parse_cluster(sections, file=file), read, file=file), problems)
-    if infra is not None:
+    if infra is not None and region is not None:
         or_problems(functools.partial(require_region, infra, region, file=file), problems)
     if problems or infra is None or spend is None or workloads is None:
         raise SettingsError(problems)
@@ -121,12 +121,13 @@ def read_stack(
 
     ``reader`` makes what reads config.json files, with the stack's token for a hub and its AWS profile for buckets.
     """
-    config, unknown = loose_config(name, folder, needed=(f"{PROJECT}:infra", "aws:region"))
+    config, wrong = loose_config(name, folder, needed=(f"{PROJECT}:infra", "aws:region"))
     token = config.values.get(f"{PROJECT}:{HUB_TOKEN}")
     read = reader(token if isinstance(token, str) else None, config.profile)
     try:
-        region = str(config.values["aws:region"])
-        return compose(config.sections, region, file=config.file, read=read, unknown=unknown), config
+        found = config.values.get("aws:region")
+        region = None if found is None else str(found)
+        return compose(config.sections, region, file=config.file, read=read, wrong=wrong), config
     except OptimalTpError as error:
         raise config.hidden(error) from None
 

@@ -70,14 +70,17 @@ def stack_config(name: str, folder: pathlib.Path, *, needed: tuple[str, ...] = (
 
     Raises SettingsError if it cannot be read, a key is missing, or one of ours is not known.
     """
-    found, unknown = loose_config(name, folder, needed=needed)
-    if unknown:
-        raise SettingsError(unknown)
+    found, wrong = loose_config(name, folder, needed=needed)
+    if wrong:
+        raise SettingsError(wrong)
     return found
 
 
 def loose_config(name: str, folder: pathlib.Path, *, needed: tuple[str, ...]) -> tuple[StackConfig, list[Problem]]:
-    """Return the same with the keys that are not known, which no longer raise: they must not hide other mistakes."""
+    """Return the same with what is wrong with its keys, which must not hide mistakes in our sections.
+
+    Raises SettingsError if it cannot be read, or a section of ours is missing.
+    """
     file = f"Pulumi.{name.rsplit('/', maxsplit=1)[-1]}.yaml"
     told, why = _by_pulumi(name, folder, file)
     found = (
@@ -85,14 +88,14 @@ def loose_config(name: str, folder: pathlib.Path, *, needed: tuple[str, ...]) ->
     )
     unknown = unknown_keys(found.values, project=project_name(folder), file=file, folder=folder)
     refused = {each.path for each in unknown}  # what is misplaced is not missing too
-    problems = [
+    missing = [
         Problem(path=key, value=..., rule="must be set", file=file)
         for key in needed
         if found.values.get(key) is None and key not in refused
     ]
-    if problems:
-        raise SettingsError([*unknown, *problems])
-    return found, unknown
+    if any(each.path.startswith(f"{PROJECT}:") for each in missing):
+        raise SettingsError([*unknown, *missing])
+    return found, [*unknown, *missing]
 
 
 def _by_pulumi(name: str, folder: pathlib.Path, file: str) -> tuple[StackConfig | None, str]:

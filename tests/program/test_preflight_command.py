@@ -77,6 +77,16 @@ def test_a_file_that_says_too_little(folder: pathlib.Path, capsys: pytest.Captur
     )
 
 
+def test_a_missing_region_hides_no_other_mistake(folder: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """All that is wrong is said at once."""
+    written(folder, optimal_tp__spend={"budget_usd": 0}, aws__region=None)
+
+    region, budget = told(capsys, 2).splitlines()
+
+    assert region == "Pulumi.dev.yaml aws:region: must be set"
+    assert budget.startswith("Pulumi.dev.yaml spend.budget_usd: must be above 0")
+
+
 def test_a_region_that_is_not_the_zones(folder: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The program would ask one region about the other's zones."""
     written(folder, aws__region="us-east-2")

@@ -105,7 +105,7 @@ def main(
     absent = dict.fromkeys(SECTIONS)
     reader = read or ModelFiles(token=os.environ.get("HF_TOKEN"))
     try:
-        compose({**absent, **sections}, config["aws:region"], file=path.name, read=reader, unknown=problems)
+        compose({**absent, **sections}, config["aws:region"], file=path.name, read=reader, wrong=problems)
     except SettingsError as error:
         raise SettingsError(_by_option(error.problems, {**answers, "stack": options.stack})) from error
     try:
