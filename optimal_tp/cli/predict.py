@@ -24,7 +24,7 @@ from optimal_tp.errors import Problem, SettingsError, StorageFailed
 from optimal_tp.facts.candidates import Candidate
 from optimal_tp.facts.engines import FORK, Engine
 from optimal_tp.facts.hardware import INSTANCE_TYPES, TRAINIUM2, InstanceType, cores_held
-from optimal_tp.measurement.estimate import figure
+from optimal_tp.measurement.estimate import METRIC_WORDS, figure
 from optimal_tp.measurement.whole_file import replace_file
 from optimal_tp.plan.feasibility import DTYPE_BYTES, misfits, with_batches
 from optimal_tp.plan.model_sizes import Read, with_sizes
@@ -73,7 +73,7 @@ def main(options: argparse.Namespace, read: Read | None = None) -> int:
         raise SettingsError([Problem(path="SETTINGS", value=options.settings, rule=rule, remedy=remedy)])
     stated = Stated(predictor=PREDICTOR, version=None, file=options.settings, rows=tuple(rows))
     with output.beside_json(options):
-        _show(stated)
+        _show(stated, _asked_of(of))
         if options.output is not None:
             _write(options.output, encode(stated))
     if output.is_json(options):
@@ -153,14 +153,27 @@ _HEADS = (
 )
 
 
-def _show(stated: Stated) -> None:
-    """Print the table, and how to read it."""
+def _asked_of(of: WorkloadSettings) -> str:
+    """Return for what the rows hold, as a line: model, mean lengths and limits."""
+    lengths = asked_lengths(of).items()
+    prompt, answer = (math.fsum(share * shape[place] for shape, share in lengths) for place in (0, 1))
+    limits = [
+        f"p{limit.percentile:g} of {METRIC_WORDS[metric]} at most {figure(limit.at_most_ms)} ms"
+        for metric, limit in of.limits.asked().items()
+    ]
+    within = f"within {' and '.join(limits)}" if limits else "without limits"
+    return f"{of.model.name}, {prompt:,.0f} prompt and {answer:,.0f} output tokens on average, {within}."
+
+
+def _show(stated: Stated, asked: str) -> None:
+    """Print what was ``asked``, the table, and how to read it."""
     console = rich.console.Console(highlight=False)
     table = rich.table.Table(box=None, pad_edge=False)
     for head in _HEADS:
         table.add_column(head, overflow="fold", justify="left" if head == "Degree" else "right")
     for cells in ranking(stated):
         table.add_row(*cells)
+    console.print(asked, soft_wrap=True)
     console.print("The most that physics allows:")
     console.print(table)
     source = f"By {TRAINIUM2.source}. Nothing was measured; report --predicted FILE compares it with a run."

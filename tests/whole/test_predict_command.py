@@ -31,6 +31,9 @@ def test_a_stack_file_is_predicted(capsys: pytest.CaptureFixture[str], tmp_path:
     assert found.predictor == "optimal-tp's roofline"
     assert [(row.degree, row.batch, row.cores) for row in found.rows] == [(1, 1, 1), (2, 1, 2), (4, 1, 4)]
     assert [row.ttft_ms for row in found.rows] == pytest.approx([1.644 / degree for degree in (1, 2, 4)], rel=1e-3)
+    assert shown.out.startswith(
+        "Qwen/Qwen3-0.6B, 30 prompt and 50 output tokens on average, within p99 of total latency at most 400 ms.\n"
+    )
     rows = [line.split() for line in shown.out.splitlines()]
     assert ["1", "TP1", "1", "12.1", "605", "1.64", "1.65"] in rows
     assert [row[:3] for row in rows if len(row) == 7 and row[1][:2] == "TP"] == [
