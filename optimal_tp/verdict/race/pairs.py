@@ -172,7 +172,7 @@ def warmed(pair: Pair, warming: collections.abc.Set[Candidate]) -> Pair:
         return found
     why = (
         f"the last two turns of {name_list(sorted(own))} held more than the earlier ones promise, as where servers "
-        "still warm up; measure longer"
+        "still warm up; raise workloads.load.warm_up_requests, or measure longer"
     )
     return dataclasses.replace(found, why_open=why)
 
