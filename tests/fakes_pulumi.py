@@ -12,11 +12,13 @@ import functools
 import gc
 import hashlib
 import json
+import pathlib
 import runpy
 import typing
 
 import pulumi
 import pulumi.runtime
+import pytest
 from google.protobuf import struct_pb2
 from pulumi.runtime import mocks, rpc, settings
 from pulumi.runtime.proto import resource_pb2
@@ -386,13 +388,16 @@ def run_main(
 ) -> Recording:
     """Run the real ``__main__.py`` with ``config`` as a stack file's data."""
     flat = {key: value if isinstance(value, str) else json.dumps(value) for key, value in config.items()}
-    try:
-        return record(
-            lambda: runpy.run_path(str(ROOT / "__main__.py"), run_name="__main__"),
-            config=flat,
-            stack=stack,
-            project=project,
-            answers=answers,
-        )
-    except pulumi.RunError as told:
-        raise (told.__cause__ or told) from None
+    with contextlib.chdir(ROOT), pytest.MonkeyPatch.context() as patch:
+        if not pathlib.Path(pulumi.get_root_directory()).is_dir():  # without an engine Pulumi names none that exists
+            patch.setattr("pulumi.get_root_directory", lambda: str(ROOT))
+        try:
+            return record(
+                lambda: runpy.run_path(str(ROOT / "__main__.py"), run_name="__main__"),
+                config=flat,
+                stack=stack,
+                project=project,
+                answers=answers,
+            )
+        except pulumi.RunError as told:
+            raise (told.__cause__ or told) from None

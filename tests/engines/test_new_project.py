@@ -1,5 +1,6 @@
 """``pulumi new`` from the template folder, as the real Pulumi does it, and a preview in a project of another name."""
 
+import json
 import os
 import pathlib
 import shutil
@@ -67,6 +68,23 @@ def test_a_new_project_has_its_own_name_and_the_whole_stack_file(project: Projec
     assert (made["name"], made["description"], made["main"]) == ("mine", "Ours", "optimal-tp")
     assert "template" not in made
     assert (project.folder / "Pulumi.dev.yaml").read_bytes() == (ROOT / "template" / "Pulumi.dev.yaml").read_bytes()
+
+
+def test_paths_in_the_stack_file_begin_at_the_project(project: Project) -> None:
+    """As for the commands, which are run there, although the program lies in a folder of its own."""
+    path = project.folder / "Pulumi.dev.yaml"
+    configs = json.loads((ROOT / "tests" / "published" / "configs.json").read_text(encoding="utf-8"))
+    (project.folder / "config.json").write_text(json.dumps(configs["Qwen2.5-7B-Instruct"]["config"]), encoding="utf-8")
+    text = path.read_text(encoding="utf-8").replace("budget_usd: 20", "budget_usd: 1")
+    own = "model: { max_num_seqs: 1, name: mine/own, revision: main }"
+    text = text.replace("model: { max_num_seqs: 1 }", own)
+    text = text.replace("optimal-tp:serving:\n", "optimal-tp:serving:\n    config_file: config.json\n")
+    path.write_text(text, encoding="utf-8")
+    project.pulumi("stack", "init", "dev")
+    status, said = project.pulumi("preview", "--stack", "dev")
+
+    assert status != 0
+    assert "spend.budget_usd: must cover the expected cost" in said
 
 
 def test_the_program_runs_in_it_and_tells_a_mistake_without_a_traceback(project: Project) -> None:
