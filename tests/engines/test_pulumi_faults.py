@@ -28,7 +28,7 @@ Fault = tuple[How, range]
 """What goes wrong, and at which operations in the order in which they are first tried."""
 END = 10_000
 CHUNKS: dict[How, tuple[int, ...]] = {
-    "refuse": (0, END),
+    "refuse": (0, 80, END),
     "lose": (0, 80, END),
     "kill": (*range(0, 136, 15), END),
 }
