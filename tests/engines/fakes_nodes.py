@@ -150,13 +150,18 @@ class Nodes:
             path, finalizers = f"{_CLASSES}/{each['metadata']['name']}", each["metadata"].get("finalizers", [])
             if "deletionTimestamp" in each["metadata"]:
                 if _CLASS_FINALIZER in finalizers and not self._list(_CLAIMS) and self._may("resource-discovery"):
-                    self._without(path, finalizers, _CLASS_FINALIZER)
+                    self._without(path, each, _CLASS_FINALIZER)
             elif _CLASS_FINALIZER not in finalizers:
-                self._ask("PATCH", path, {"metadata": {"finalizers": [*finalizers, _CLASS_FINALIZER]}})
+                self._hold(path, each, [*finalizers, _CLASS_FINALIZER])
                 self._ask("PATCH", f"{path}/status", {"status": {"conditions": [_ready()]}})
 
-    def _without(self, path: str, finalizers: list[str], finalizer: str) -> None:
-        self._ask("PATCH", path, {"metadata": {"finalizers": [each for each in finalizers if each != finalizer]}})
+    def _without(self, path: str, seen_as: Object, finalizer: str) -> None:
+        self._hold(path, seen_as, [each for each in seen_as["metadata"].get("finalizers", []) if each != finalizer])
+
+    def _hold(self, path: str, seen_as: Object, finalizers: list[str]) -> None:
+        """Give the object these finalizers, unless it changed: the garbage collector takes its own away meanwhile."""
+        version = seen_as["metadata"]["resourceVersion"]
+        self._ask("PATCH", path, {"metadata": {"resourceVersion": version, "finalizers": finalizers}})
 
     def _may(self, part: str) -> bool:
         """Return whether the controller still has the rights called ``part``."""
@@ -255,7 +260,7 @@ class Nodes:
             with changing(self._model) as world:
                 terminate(world, mine.id)
             self._leave(mine.id)
-        self._without(path, claim["metadata"].get("finalizers", []), _CLAIM_FINALIZER)
+        self._without(path, claim, _CLAIM_FINALIZER)
 
     def _watch(self) -> None:
         claims = {claim["metadata"]["name"] for claim in self._list(_CLAIMS)}
