@@ -23,6 +23,7 @@ from tests.measurement.test_sweep_command import SETTINGS
 
 ROOT = pathlib.Path(__file__).parents[2]
 WAIT_SECONDS = 100.0
+CONTINUES = "continues after"
 
 
 @pytest.fixture
@@ -60,12 +61,15 @@ def kept(folder: pathlib.Path) -> list[Turn]:
     return []
 
 
-def killed(folder: pathlib.Path, turns: int) -> list[Turn]:
-    """Have a load generator go on until there are ``turns``, kill it a moment later, and return those there are."""
+def killed(folder: pathlib.Path, turns: int, *, continued: int) -> list[Turn]:
+    """Have a load generator go on until there are ``turns``, kill it a moment later, and return those there are.
+
+    ``continued``: how often the log says by then that the run continues; a copy from the bucket has its turns before.
+    """
     process = started(folder)
     deadline = time.monotonic() + WAIT_SECONDS
     try:
-        while len(kept(folder)) < turns:
+        while len(kept(folder)) < turns or (folder / "log").read_text().count(CONTINUES) < continued:
             assert time.monotonic() < deadline, (folder / "log").read_text()
             assert process.poll() is None, (folder / "log").read_text()
             time.sleep(0.02)
@@ -89,11 +93,11 @@ def test_a_run_that_is_killed_again_and_again_ends_as_one(tmp_path: pathlib.Path
         settings["decision"] = typing.cast("dict[str, object]", settings["decision"]) | {"budget_seconds": 600}
         model = {"settings": settings, "targets": targets}
         (tmp_path / "order.json").write_text(json.dumps({"models": [model], "results": f"s3://{BUCKET}/{PREFIX}"}))
-        for turns in (1, 4, 7):
-            before = killed(tmp_path, turns)
+        for times, turns in enumerate((1, 4, 7)):
+            before = killed(tmp_path, turns, continued=times)
         (folder,) = tmp_path.glob("2*")
         shutil.rmtree(folder)
-        moved = killed(tmp_path, len(before) - 2)
+        moved = killed(tmp_path, len(before) - 2, continued=3)
         process = started(tmp_path)
         assert process.wait(WAIT_SECONDS) in (0, 3, 4), (tmp_path / "log").read_text()
     found = read(str(folder))
@@ -111,7 +115,7 @@ def test_a_run_that_is_killed_again_and_again_ends_as_one(tmp_path: pathlib.Path
     assert found.notes == ()
     assert (folder / "verdict.json").exists()
     assert not (folder / "turns.jsonl").exists()
-    assert (tmp_path / "log").read_text().count(f"{folder.name} continues after") == 4
+    assert (tmp_path / "log").read_text().count(f"{folder.name} {CONTINUES}") == 4
 
 
 def _script(token_seconds: float) -> Script:
