@@ -4,13 +4,11 @@ Rows 1 to 8 (infra): network, control plane, system nodes, add-ons and file syst
 Rows 9 to 11 (workloads): compiled artifacts, servers, load generator and dashboard.
 """
 
-import os
-
 import pulumi
 from pulumi.runtime.config import CONFIG, get_config_env
 
 from infra import platform
-from infra.references import stack_outputs
+from infra.references import enter_project, stack_outputs
 from optimal_tp.account.model_files import ModelFiles
 from optimal_tp.errors import OptimalTpError
 from optimal_tp.facts import names
@@ -20,10 +18,9 @@ from optimal_tp.settings.stack_keys import SECTIONS, unknown_keys
 from workloads import experiment
 from workloads.namespace import Identity
 
-aws, file, folder = pulumi.Config("aws"), f"Pulumi.{pulumi.get_stack()}.yaml", pulumi.get_root_directory()
+aws, file, folder = pulumi.Config("aws"), f"Pulumi.{pulumi.get_stack()}.yaml", enter_project()
 config = pulumi.Config("optimal-tp")  # so called in every project: docs/decisions/0070-a-template-without-a-program.md
 sections = {"infra": config.require_object("infra"), **{name: config.get_object(name) for name in SECTIONS[1:]}}
-os.chdir(folder)  # where commands run too: relative paths in a stack file begin there, wherever the program lies
 try:
     unknown = unknown_keys({**get_config_env(), **CONFIG.get()}, project=pulumi.get_project(), file=file, folder=folder)
     read = ModelFiles(token=config.get("hub_token"), profile=aws.get("profile"))

@@ -109,8 +109,8 @@ in {"none" if not max(proofs) else f"at most {max(proofs):g} %"} of a row's expe
 
 What these figures do not show:
 
-- **Rare errors in one row.** A row has some fifty experiments or more. Of 50 without an error, up to 5.8 % may still
-  err, at 95 % confidence. The rows together say more than each of them.
+- **Rare errors in one row.** Most rows have 1,000 experiments, older ones 50 to 100. Of 1,000 without an error up to
+  0.3 % may still err, at 95 % confidence, of 50 up to 5.8 %.
 - **The present rule everywhere.** [The page of the tables](../concepts/verdict.md#against-planted-truths) says which
   rows ran before the rule changed, and which were used to tune it.
 - **Real machines.** Some wander for longer than a run:

@@ -40,12 +40,12 @@ def test_a_higher_percentile_takes_longer_to_choose_and_far_longer_to_prove() ->
 
 
 def test_servers_that_take_turns_add_their_starts() -> None:
-    """Three visits of three rounds, each with a start."""
+    """Four visits of three rounds, each with a start."""
     alone, rounds = (expectation(settings(), 3, rounds=rounds, start_seconds=600) for rounds in (1, 3))
     assert alone is not None
     assert rounds is not None
 
-    assert rounds.choice_seconds - alone.choice_seconds == 3 * 3 * 600
+    assert rounds.choice_seconds - alone.choice_seconds == 4 * 3 * 600
 
 
 def test_a_budget_that_cannot_hold_the_proof_is_known_before() -> None:
