@@ -52,6 +52,22 @@ def test_blocks_near_the_capacity_are_scored() -> None:
     assert math.fsum(scores.values()) / 12 == pytest.approx(0, abs=0.03)
 
 
+def test_a_capacity_like_a_cliff_is_followed_down() -> None:
+    """Seen on a real engine: 96 % held at 34 requests/s, 8 % at 40, and all turns above were called disturbed."""
+    found = GoodputScoring([TP1], [0.75], reach=0.25)
+    for rate, share in ((17.0, 1.0), (33.9, 0.96), (67.8, 0.0)):
+        found.open_with(dataclasses.replace(reading(math.log(rate), share, None), asked=0.75))
+    rates = []
+    for block in range(4):
+        rates.append(math.exp(found.fits[TP1].log_capacity + (0.05 if block % 2 else -0.05)))
+        turn = reading(math.log(rates[-1]), 0.08 if rates[-1] > 35 else 0.96, block)
+        found.add(block, [dataclasses.replace(turn, asked=0.75)])
+        found.learn([TP1], {TP1: 0})
+
+    assert rates[0] > 35
+    assert math.exp(found.fits[TP1].log_capacity) < 35.5
+
+
 def warmed_up(*last: float) -> GoodputScoring:
     """Return the scoring of three blocks, whose last turns held these shares at the rate of the first."""
     found = scoring(1)

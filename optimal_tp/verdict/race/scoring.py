@@ -117,10 +117,13 @@ class ShareScoring:
         """Return the fit to ``used`` without disturbed turns; turns beyond suspicion decide which those are.
 
         Where shares fall steeply, no turn above the capacity is beyond suspicion. So if none of the remaining turns
-        missed the asked share, all of ``used`` decide, unless nothing that they leave misses it either.
+        missed the asked share, all of ``used`` decide, unless nothing that they leave misses it either. All decide too
+        where most turns of blocks would be left out: then it is the fit that is wrong, above a capacity like a cliff.
         """
         clear = [one for one in used if one.block is None or one.share >= DISTURBED_SHARE * self.asked]
         by, sound = self._sound_fit(used, clear or used)
+        if len(used) - len(sound) > max(1, sum(one.block is not None for one in used) / 2):
+            return fit(used, self.asked)
         if len(sound) < len(used) and all(one.share >= self.asked for one in sound):
             other, left = self._sound_fit(used, used)
             return other if any(one.share < self.asked for one in left) else by
